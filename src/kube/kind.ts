@@ -1,0 +1,108 @@
+/**
+ * A kind as data. Built-in kinds are written in resources/<group>/<kind>.ts; a CustomResourceDefinition makes the same
+ * at run time. The API server knows kinds only through this.
+ */
+import type { KubeObject } from './object.ts';
+import type { ResourceRef } from './refs.ts';
+import type { Schema } from './schema.ts';
+import type { FieldError } from './status-error.ts';
+
+/**
+ * An object while the API server works on it: decoded, pruned to its schema, not yet frozen. Strategy functions may
+ * change it in place; nothing else may.
+ */
+export type Draft = { -readonly [K in keyof KubeObject]: KubeObject[K] } & { [field: string]: unknown };
+
+/** Who asks, and when: what strategies may depend on. */
+export interface StrategyContext {
+  readonly user: {
+    readonly name: string;
+    readonly uid?: string;
+    readonly groups: readonly string[];
+    readonly extra?: Readonly<Record<string, readonly string[]>>;
+  };
+  readonly now: Date;
+  readonly namespace: string;
+  readonly subresource: string;
+}
+
+export interface ColumnDef {
+  readonly name: string;
+  /** string, integer, number, boolean or date. */
+  readonly type: 'string' | 'integer' | 'number' | 'boolean' | 'date';
+  readonly format?: 'name';
+  readonly description: string;
+  /** 0: always shown; 1: only with -o wide. */
+  readonly priority: number;
+}
+
+/** What `kubectl get` shows: columns, and one row of cells for an object (ages as kubectl prints them, relative to `now`). */
+export interface TableDef<T extends KubeObject = KubeObject> {
+  readonly columns: readonly ColumnDef[];
+  readonly cells: (object: T, now: Date) => readonly (string | number | boolean | null)[];
+  /** TableRow conditions: upstream marks pods that are Succeeded or Failed as Completed. */
+  readonly completed?: (object: T) => { readonly reason: string; readonly message: string } | undefined;
+}
+
+export interface ScaleDef {
+  /** Dotted paths below the object. */
+  readonly specReplicasPath: string;
+  readonly statusReplicasPath: string;
+  /** The selector as a string, for status.selector of Scale. */
+  readonly selector: (object: KubeObject) => string;
+}
+
+export interface KindDef<T extends KubeObject = KubeObject> {
+  readonly ref: ResourceRef<T>;
+  /** Schema of the object; its `properties` hold apiVersion, kind, metadata and the rest. */
+  readonly schema: Schema;
+  /** Which stored group, resource and version this kind's bytes are kept under: equal to ref, unless several versions share one store (autoscaling v1 and v2; core and events.k8s.io Event). */
+  readonly storage?: { readonly group: string; readonly plural: string; readonly version: string };
+  /** Conversion from and to the stored version; absent where ref is the stored version. */
+  readonly convert?: { readonly fromStored: (object: Draft) => Draft; readonly toStored: (object: Draft) => Draft };
+  /** Verbs in discovery and the router. Default: all eight. Reviews and Binding have only 'create'. */
+  readonly verbs?: readonly Verb[];
+  /** Defaults beyond those in the schema; runs on decode, after schema defaults, also of objects read from an older schema. */
+  readonly defaults?: (object: Draft) => void;
+  /** Before create: resets status, sets what only the server may. */
+  readonly prepareForCreate?: (object: Draft, context: StrategyContext) => void;
+  /** Before update of the main resource. Resetting status to the old one and generation are done by the server: see `hasStatus`, `generation`. */
+  readonly prepareForUpdate?: (object: Draft, old: T, context: StrategyContext) => void;
+  /** Before update of status: everything but status and metadata.managedFields is taken from the old object first. */
+  readonly prepareForStatusUpdate?: (object: Draft, old: T, context: StrategyContext) => void;
+  readonly validate?: (object: T, context: StrategyContext) => readonly FieldError[];
+  readonly validateUpdate?: (object: T, old: T, context: StrategyContext) => readonly FieldError[];
+  readonly validateStatusUpdate?: (object: T, old: T, context: StrategyContext) => readonly FieldError[];
+  /** Kubectl-visible warnings for an accepted object. */
+  readonly warnings?: (object: T, old: T | undefined) => readonly string[];
+  /** How metadata.name is checked; default 'subdomain' (DNS-1123). 'path': any legal path segment (RBAC). */
+  readonly nameFormat?: 'subdomain' | 'label' | 'label1035' | 'path';
+  /** True: the object has a status subresource. */
+  readonly hasStatus?: boolean;
+  readonly scale?: ScaleDef;
+  /** 'spec': metadata.generation starts at 1 and grows when anything but metadata and status changes. Default: no generation. */
+  readonly generation?: 'spec';
+  /** PUT on a name that does not exist creates it. */
+  readonly createOnUpdate?: boolean;
+  /** PUT and status PUT without resourceVersion overwrite. Default true. */
+  readonly unconditionalUpdate?: boolean;
+  /** Grace period in seconds for a deletion that does not give one, or undefined for immediate deletion. Pods. */
+  readonly gracefulDeletion?: (object: T, requestedSeconds: number | undefined) => number | undefined;
+  /** Default propagation when DeleteOptions names none. */
+  readonly defaultPropagation?: 'Background' | 'Orphan';
+  /** Field selectors beyond metadata.name and metadata.namespace. */
+  readonly selectableFields?: Readonly<Record<string, (object: T) => string>>;
+  readonly table?: TableDef<T>;
+  /** 'lazy': visible at once, on disk within seconds (node leases, Events). */
+  readonly durability?: 'sync' | 'lazy';
+  /** Seconds after which the store forgets an object of this kind (Events: 3600). */
+  readonly ttlSeconds?: number;
+  /** The kind is a question that is answered and never stored (SubjectAccessReview, TokenReview). */
+  readonly ephemeral?: boolean;
+  /** Names of further subresources that apiserver/subresources/ implements, for discovery (pods: log, exec…). */
+  readonly subresources?: readonly string[];
+}
+
+export type Verb = 'create' | 'get' | 'list' | 'watch' | 'update' | 'patch' | 'delete' | 'deletecollection';
+
+export const allVerbs: readonly Verb[] = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];

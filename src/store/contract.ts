@@ -1,0 +1,128 @@
+/**
+ * etcd's model: a map of keys to bytes in which one revision counts every write. Drivers (store/drivers/<name>) pass
+ * store/conformance.ts. Over any driver stands one watch cache (WatchCache below), from which all reads are served.
+ */
+
+/** Counts every write of the whole store, from 1; never reused, also not after a crash. */
+export type Revision = number;
+
+export interface Entry {
+  /** A path such as /registry/pods/default/web-0. */
+  readonly key: string;
+  readonly value: Uint8Array;
+  /** Revision of the last write of this key: its resourceVersion. */
+  readonly revision: Revision;
+  readonly createRevision: Revision;
+}
+
+export interface StoreEvent {
+  readonly type: 'put' | 'delete';
+  /** For 'delete' the last value, with the deletion's revision in `revision`. */
+  readonly entry: Entry;
+  /** What a put replaced or a delete removed; absent for a put that created the key. */
+  readonly previous?: Entry;
+}
+
+export interface WriteOptions {
+  /** 'lazy': acknowledged when visible, on disk with the next batch within seconds. Default 'sync': acknowledged after its commit. */
+  readonly durability?: 'sync' | 'lazy';
+}
+
+/**
+ * Codes: 'exists' (create of a present key), 'conflict' (revision differs; `current` holds the entry), 'missing'
+ * (update or delete of an absent key), 'compacted' (revision too old), 'future' (revision not yet reached), 'full'
+ * (disk full), 'corrupt', 'closed'.
+ */
+export class StoreError extends Error {
+  readonly code: 'exists' | 'conflict' | 'missing' | 'compacted' | 'future' | 'full' | 'corrupt' | 'io' | 'closed';
+  readonly current: Entry | undefined;
+
+  constructor(code: StoreError['code'], message: string, options: { readonly current?: Entry | undefined; readonly cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? {} : { cause: options.cause });
+    this.name = 'StoreError';
+    this.code = code;
+    this.current = options.current;
+  }
+}
+
+export interface ListOptions {
+  /** At most this many entries; default: no limit. */
+  readonly limit?: number;
+  /** Only keys greater than this one. */
+  readonly after?: string;
+  /** As of this revision; default: now. */
+  readonly atRevision?: Revision;
+}
+
+export interface ListResult {
+  readonly entries: readonly Entry[];
+  readonly revision: Revision;
+  /** How many entries of the prefix follow the last one returned. */
+  readonly remaining: number;
+}
+
+/** A store driver. All methods reject with StoreError. */
+export interface Store {
+  readonly create: (key: string, value: Uint8Array, options?: WriteOptions) => Promise<Entry>;
+  /** `expected`: the revision that the key must have now. */
+  readonly update: (key: string, value: Uint8Array, expected: Revision, options?: WriteOptions) => Promise<Entry>;
+  /** Resolves to the removed entry, whose `revision` is the deletion's. */
+  readonly delete: (key: string, expected: Revision, options?: WriteOptions) => Promise<Entry>;
+  readonly get: (key: string) => Promise<Entry | undefined>;
+  /** In key order. */
+  readonly list: (prefix: string, options?: ListOptions) => Promise<ListResult>;
+  /** Every event of the prefix with a revision greater than `from`, in order, batch by batch, until aborted. */
+  readonly watch: (prefix: string, from: Revision, signal: AbortSignal) => AsyncIterable<readonly StoreEvent[]>;
+  readonly revision: () => Promise<Revision>;
+  /** Forgets history up to `revision` (current values stay). */
+  readonly compact: (revision: Revision) => Promise<void>;
+  /** Writes a consistent copy to a file. */
+  readonly snapshot: (file: string) => Promise<void>;
+  /** Commits what is pending and closes; later calls reject with 'closed'. */
+  readonly close: () => Promise<void>;
+}
+
+/** An entry in the watch cache. `object()` parses on first use and keeps the frozen result, so all readers share it. */
+export interface CachedEntry extends Entry {
+  readonly object: () => unknown;
+}
+
+export interface CacheEvent {
+  readonly type: 'put' | 'delete';
+  readonly entry: CachedEntry;
+  readonly previous?: CachedEntry;
+}
+
+export interface CacheWatch extends AsyncIterable<readonly CacheEvent[]> {
+  /** The revision up to which everything has been handed out or is of other prefixes: what bookmarks carry. */
+  readonly progress: () => Revision;
+  readonly close: () => void;
+}
+
+/**
+ * All current entries in memory, in key order, and a bounded ring of recent events. Reads are synchronous and never
+ * touch the disk; writes go to the driver and are visible here before their promise resolves.
+ */
+export interface WatchCache {
+  readonly create: Store['create'];
+  readonly update: Store['update'];
+  readonly delete: Store['delete'];
+  readonly get: (key: string) => CachedEntry | undefined;
+  /** `atRevision` older than the ring's start throws StoreError 'compacted'; newer than now: 'future'. */
+  readonly list: (
+    prefix: string,
+    options?: ListOptions,
+  ) => { readonly entries: readonly CachedEntry[]; readonly revision: Revision; readonly remaining: number };
+  readonly count: (prefix: string) => number;
+  readonly revision: () => Revision;
+  /** Resolves when the cache has reached `revision`; rejects with 'future' after the signal aborts. */
+  readonly reached: (revision: Revision, signal: AbortSignal) => Promise<void>;
+  /**
+   * Events after `from` (throws StoreError 'compacted' when the ring no longer holds them). A watcher whose buffer
+   * overflows is ended with StoreError 'compacted': the client resumes or relists.
+   */
+  readonly watch: (prefix: string, from: Revision) => CacheWatch;
+  /** Oldest revision from which a watch or an exact list can be served. */
+  readonly oldest: () => Revision;
+  readonly close: () => Promise<void>;
+}
