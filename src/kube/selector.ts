@@ -271,7 +271,9 @@ function formatRequirement(r: LabelRequirement): string {
     case 'in':
     case 'notin':
       return `${r.key} ${r.operator} (${[...r.values].sort().join(',')})`;
-    default:
+    case '=':
+    case '==':
+    case '!=':
       return `${r.key}${r.operator}${r.values[0]}`;
   }
 }
