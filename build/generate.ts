@@ -110,6 +110,7 @@ export const groupNames: Readonly<Record<string, string>> = {
   apps: 'apps',
   autoscaling: 'autoscaling',
   batch: 'batch',
+  flowcontrol: 'flowcontrol.apiserver.k8s.io',
   policy: 'policy',
 };
 const fullGroup = (short: string): string => groupNames[short] ?? `${short === 'rbac' ? 'rbac.authorization' : short}.k8s.io`;
@@ -138,6 +139,62 @@ const goAliases: Readonly<Record<string, string>> = {
   ExtraValue: '[]string',
   Verbs: '[]string',
   FinalizerName: 'string',
+};
+
+/** String types whose constants upstream does not mark `+enum`: other values are legal, or the OpenAPI documents leave them open. */
+const openTypes = new Set([
+  ...[
+    'ConditionStatus',
+    'ClaimResourceStatus',
+    'CustomResourceCleanupFinalizer',
+    'DiscoveryFreshness',
+    'FinalizerName',
+    'FieldValueErrorReason',
+  ],
+  ...['IPFamily', 'IncludeObjectPolicy', 'KeyUsage', 'LoadBalancerIPMode', 'NodeAddressType', 'OSName', 'PodResizeStatus', 'ResourceName'],
+  ...[
+    'ResourceScope',
+    'SecretType',
+    'StatusReason',
+    'StorageMedium',
+    'CauseType',
+    'RowConditionType',
+    'VolumeLifecycleMode',
+    'FSGroupPolicy',
+  ],
+  ...['CustomResourceDefinitionConditionType', 'DaemonSetConditionType', 'DeploymentConditionType', 'HorizontalPodAutoscalerConditionType'],
+  ...['JobConditionType', 'MigrationConditionType', 'NamespaceConditionType', 'NodeConditionType', 'PersistentVolumeClaimConditionType'],
+  ...[
+    'PodConditionType',
+    'ReplicaSetConditionType',
+    'ReplicationControllerConditionType',
+    'RequestConditionType',
+    'ComponentConditionType',
+  ],
+  ...['ContainerRestartPolicy', 'RecursiveReadOnlyMode', 'ContainerRestartRuleAction', 'ContainerRestartRuleOnExitCodesOperator'],
+  ...[
+    'ConversionStrategyType',
+    'ConcurrencyPolicyName',
+    'LimitResponseType',
+    'FlowDistinguisherMethodType',
+    'PriorityLevelEnablement',
+    'SubjectKind',
+  ],
+  ...[
+    'CoordinatedLeaseStrategy',
+    'ResourceResizeRestartPolicy',
+    'ResourceHealthStatus',
+    'LimitType',
+    'PolicyTypeName',
+    'LabelSelectorOperator',
+  ],
+  ...['HPAScalingPolicyType', 'MetricSourceType', 'MetricTargetType', 'ScalingPolicySelect', 'NodePhaseName', 'ManagedFieldsOperationType'],
+]);
+
+/** What the names in `+default=ref(…)` stand for. */
+const defaultRefs: Readonly<Record<string, string>> = {
+  'ref(AzureDataDiskCachingReadWrite)': 'ReadWrite',
+  'ref(AzureSharedBlobDisk)': 'Shared',
 };
 
 interface Typed {
@@ -216,12 +273,19 @@ function generate(): void {
       const alias = owner === gv ? name : `${owner.replace(/[/]/g, '_')}.${name}`;
       return { schema: { ref: definitionName(owner, name) }, ts: alias };
     }
+    const named = `${go.startsWith('types.') ? 'types' : (owner.split('/')[1] ?? '')}.${name}`;
     const alias = goAliases[name];
-    if (alias !== undefined) return typed(gv, alias, imports, undefined);
+    if (alias !== undefined) {
+      const plain = typed(gv, alias, imports, undefined);
+      return { schema: { ...plain.schema, goType: named }, ts: plain.ts };
+    }
     const values = enums.get(`${owner} ${name}`);
-    if (values !== undefined) return { schema: { type: 'string', enum: values }, ts: 'string' };
-    if (clientType === 'number') return { schema: { type: 'integer', format: 'int32' }, ts: 'number' };
-    return { schema: { type: 'string' }, ts: 'string' };
+    if (values !== undefined) {
+      const closed = openTypes.has(name) ? {} : { enum: values.filter((v) => v !== '') };
+      return { schema: { type: 'string', goType: named, ...closed }, ts: 'string' };
+    }
+    if (clientType === 'number') return { schema: { type: 'integer', format: 'int32', goType: named }, ts: 'number' };
+    return { schema: { type: 'string', goType: named }, ts: 'string' };
   }
 
   interface Property {
@@ -261,7 +325,7 @@ function generate(): void {
         ...(f.patchStrategy === '' ? {} : { patchStrategy: f.patchStrategy.split(',') }),
         ...(f.patchMergeKey === '' ? {} : { patchMergeKey: f.patchMergeKey }),
         ...(f.structType === '' ? {} : { mapType: f.structType as 'atomic' | 'granular' }),
-        ...(f.default === '' || f.default.startsWith('ref(') ? {} : { default: defaultValue(t.schema, f.default) }),
+        ...(f.default === '' ? {} : { default: defaultValue(t.schema, defaultRefs[f.default] ?? f.default) }),
         ...(f.goType.startsWith('*') ? { pointer: true } : {}),
         ...(f.optional ? { omitEmpty: true } : {}),
       };

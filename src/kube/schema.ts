@@ -20,6 +20,13 @@ export interface Schema {
    * json-schema-or-array, json-schema-or-bool, json-schema-or-string-array; in custom resources also OpenAPI's own.
    */
   readonly format?: string;
+  /** The named Go type of a value that is no struct, such as v1.Protocol: type errors show it. */
+  readonly goType?: string;
+  /**
+   * On the root schema of a custom resource: what is below was declared by a CustomResourceDefinition, so zero values
+   * are kept and wrong types are left for validation to report.
+   */
+  readonly custom?: boolean;
   /** The name of another definition, e.g. io.k8s.api.core.v1.PodSpec. The keys beside it describe this use of it. */
   readonly ref?: string;
   readonly properties?: Readonly<Record<string, Schema>>;
@@ -49,9 +56,6 @@ export interface Schema {
   /** Custom resources only: the remaining OpenAPI v3 validations. */
   readonly validations?: SchemaValidations;
 }
-
-/** Gives the definition that a `ref` names. Throws for a name that does not exist. */
-export type Resolve = (ref: string) => Schema;
 
 export interface SchemaValidations {
   readonly minimum?: number;

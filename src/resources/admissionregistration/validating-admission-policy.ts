@@ -1,0 +1,8 @@
+import { validatingAdmissionPolicies } from '#kube/refs.ts';
+import { defineKind } from '../define.ts';
+
+export const validatingAdmissionPolicyKind = defineKind(validatingAdmissionPolicies, {
+  hasStatus: true,
+  generation: 'spec',
+  unconditionalUpdate: false,
+});

@@ -1,0 +1,4 @@
+import { resourceQuotas } from '#kube/refs.ts';
+import { defineKind } from '../define.ts';
+
+export const resourceQuotaKind = defineKind(resourceQuotas, { hasStatus: true });

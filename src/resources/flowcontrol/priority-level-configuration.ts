@@ -1,0 +1,4 @@
+import { priorityLevelConfigurations } from '#kube/refs.ts';
+import { defineKind } from '../define.ts';
+
+export const priorityLevelConfigurationKind = defineKind(priorityLevelConfigurations, { hasStatus: true, generation: 'spec' });

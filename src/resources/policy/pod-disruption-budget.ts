@@ -1,0 +1,8 @@
+import { podDisruptionBudgets } from '#kube/refs.ts';
+import { defineKind } from '../define.ts';
+
+export const podDisruptionBudgetKind = defineKind(podDisruptionBudgets, {
+  hasStatus: true,
+  generation: 'spec',
+  unconditionalUpdate: false,
+});

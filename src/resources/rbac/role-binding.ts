@@ -1,0 +1,4 @@
+import { roleBindings } from '#kube/refs.ts';
+import { defineKind } from '../define.ts';
+
+export const roleBindingKind = defineKind(roleBindings, { nameFormat: 'path', createOnUpdate: true });

@@ -1,0 +1,4 @@
+import { deviceClasses } from '#kube/refs.ts';
+import { defineKind } from '../define.ts';
+
+export const deviceClassKind = defineKind(deviceClasses, { generation: 'spec' });

@@ -1,0 +1,4 @@
+import { csiStorageCapacities } from '#kube/refs.ts';
+import { defineKind } from '../define.ts';
+
+export const csiStorageCapacityKind = defineKind(csiStorageCapacities, { unconditionalUpdate: false });
