@@ -203,6 +203,15 @@ export interface SubresourceDef {
   readonly handle: (request: SubresourceRequest) => Promise<ApiResponse>;
 }
 
+/**
+ * Answers the creation of a kind that is never stored (KindDef.ephemeral): SubjectAccessReview, TokenReview. The object
+ * has been decoded, defaulted and validated, and the request authorized; the answer is sent with 201.
+ */
+export interface ReviewDef {
+  readonly resource: ResourceRef;
+  readonly handle: (object: Draft, request: ApiRequest, namespace: string) => Promise<KubeObject>;
+}
+
 /** A path outside the Kubernetes API: /cacerts, /ping, /v1-k3ts/*. */
 export interface ExtraRoute {
   readonly methods: readonly string[];

@@ -68,6 +68,10 @@ export interface KubeClient {
     query?: DeleteQuery,
     options?: CallOptions,
   ) => Promise<void>;
+  /** Deletes what the query selects; one request, each object as if deleted by itself. */
+  readonly deleteCollection: (resource: ResourceRef, query: ListQuery, how?: DeleteQuery, options?: CallOptions) => Promise<void>;
+  /** Anything else: discovery, non-resource paths, representations of a resource that has no ResourceRef. */
+  readonly raw: (request: TransportRequest) => Promise<unknown>;
   /** POST to a subresource with a body of another kind (pods/binding, serviceaccounts/token, pods/eviction). */
   readonly createSubresource: <B extends KubeObject>(
     resource: ResourceRef,

@@ -57,6 +57,9 @@ export interface Schema {
   readonly validations?: SchemaValidations;
 }
 
+/** Gives the definition that a `ref` names. Throws for a name that does not exist. */
+export type Resolve = (ref: string) => Schema;
+
 export interface SchemaValidations {
   readonly minimum?: number;
   readonly maximum?: number;

@@ -80,7 +80,7 @@ test('while running, certificates are renewed when due and handed over', async (
   expect(done?.issued).toContain('serving');
   expect(clock.now() - start).toBeGreaterThan(240 * day);
   stop.abort(new Error('done'));
-  await expect(loop).rejects.toThrow('done');
+  await loop;
 });
 
 test('a damaged leaf is replaced; a damaged authority is an error and stays as it is', async () => {

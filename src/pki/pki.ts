@@ -156,7 +156,8 @@ export async function keepPki(
 ): Promise<void> {
   let wait = 60_000;
   while (!signal.aborted) {
-    await deps.clock.sleep(wait, signal);
+    await deps.clock.sleep(wait, signal).catch(() => undefined);
+    if (signal.aborted) return;
     try {
       const pki = await ensurePki(dir, { ...current(), now: deps.clock.now() });
       if (pki.issued.length > 0) {
@@ -165,7 +166,6 @@ export async function keepPki(
       }
       wait = Math.max(60_000, Math.min(longestWaitMs, pki.renewAt - deps.clock.now()));
     } catch (error) {
-      if (signal.aborted) throw error;
       deps.log.error('certificates could not be renewed', { error });
       wait = 3600 * 1000;
     }

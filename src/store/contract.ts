@@ -24,17 +24,21 @@ export interface StoreEvent {
 }
 
 export interface WriteOptions {
-  /** 'lazy': acknowledged when visible, on disk with the next batch within seconds. Default 'sync': acknowledged after its commit. */
+  /**
+   * 'lazy': acknowledged when visible, on disk with the next batch, at the latest within seconds (a rewrite of a present
+   * key: within a minute). Default 'sync': acknowledged after its commit.
+   */
   readonly durability?: 'sync' | 'lazy';
 }
 
 /**
  * Codes: 'exists' (create of a present key), 'conflict' (revision differs; `current` holds the entry), 'missing'
  * (update or delete of an absent key), 'compacted' (revision too old), 'future' (revision not yet reached), 'full'
- * (disk full), 'corrupt', 'closed'.
+ * (disk full), 'corrupt', 'io', 'busy' (too many writes are waiting: try again later), 'closed'. After 'io' of a write
+ * its outcome is unknown, as after a broken connection.
  */
 export class StoreError extends Error {
-  readonly code: 'exists' | 'conflict' | 'missing' | 'compacted' | 'future' | 'full' | 'corrupt' | 'io' | 'closed';
+  readonly code: 'exists' | 'conflict' | 'missing' | 'compacted' | 'future' | 'full' | 'corrupt' | 'io' | 'busy' | 'closed';
   readonly current: Entry | undefined;
 
   constructor(code: StoreError['code'], message: string, options: { readonly current?: Entry | undefined; readonly cause?: unknown } = {}) {
@@ -61,7 +65,37 @@ export interface ListResult {
   readonly remaining: number;
 }
 
-/** A store driver. All methods reject with StoreError. */
+/** From where a store can still tell what happened. */
+export interface History {
+  /** Watches and old lists can be served from this revision on. */
+  readonly oldest: Revision;
+  /**
+   * Revisions greater than `after` and less than `until` may have been given to lazy writes that a crash lost: whoever
+   * has seen one of them cannot resume from it.
+   */
+  readonly lost: readonly { readonly after: Revision; readonly until: Revision }[];
+}
+
+/** Figures for /metrics; those that a driver does not have are 0. Counters count from the start of the process. */
+export interface StoreStats {
+  readonly revision: Revision;
+  readonly compactedRevision: Revision;
+  readonly pendingWrites: number;
+  readonly pendingBytes: number;
+  /** Lazy writes that are not yet on disk. */
+  readonly unflushedWrites: number;
+  readonly commits: number;
+  readonly committedWrites: number;
+  readonly failedCommits: number;
+  readonly lastBatchWrites: number;
+  readonly commitSecondsSum: number;
+  readonly lastCommitSeconds: number;
+  readonly databaseBytes: number;
+  readonly freeBytes: number;
+  readonly walBytes: number;
+}
+
+/** A store driver. All methods reject with StoreError. Values are not copied: whoever gave or got one does not change it. */
 export interface Store {
   readonly create: (key: string, value: Uint8Array, options?: WriteOptions) => Promise<Entry>;
   /** `expected`: the revision that the key must have now. */
@@ -71,18 +105,26 @@ export interface Store {
   readonly get: (key: string) => Promise<Entry | undefined>;
   /** In key order. */
   readonly list: (prefix: string, options?: ListOptions) => Promise<ListResult>;
-  /** Every event of the prefix with a revision greater than `from`, in order, batch by batch, until aborted. */
+  /**
+   * Every event of the prefix with a revision greater than `from`, in order, batch by batch, until aborted. One empty batch
+   * follows what had happened before the call.
+   */
   readonly watch: (prefix: string, from: Revision, signal: AbortSignal) => AsyncIterable<readonly StoreEvent[]>;
   readonly revision: () => Promise<Revision>;
+  readonly history: () => Promise<History>;
   /** Forgets history up to `revision` (current values stay). */
   readonly compact: (revision: Revision) => Promise<void>;
   /** Writes a consistent copy to a file. */
   readonly snapshot: (file: string) => Promise<void>;
   /** Commits what is pending and closes; later calls reject with 'closed'. */
   readonly close: () => Promise<void>;
+  readonly stats: () => StoreStats;
 }
 
-/** An entry in the watch cache. `object()` parses on first use and keeps the frozen result, so all readers share it. */
+/**
+ * An entry in the watch cache. `value` is the served form: what the cache's `present` option made, once, of the stored bytes
+ * and the revision. `object()` parses it on first use; all readers share the frozen result as long as one of them holds it.
+ */
 export interface CachedEntry extends Entry {
   readonly object: () => unknown;
 }
@@ -124,5 +166,20 @@ export interface WatchCache {
   readonly watch: (prefix: string, from: Revision) => CacheWatch;
   /** Oldest revision from which a watch or an exact list can be served. */
   readonly oldest: () => Revision;
+  readonly stats: () => CacheStats;
+  /** Ends all watches. The store below stays open. */
   readonly close: () => Promise<void>;
+}
+
+/** Figures for /metrics. */
+export interface CacheStats {
+  readonly entries: number;
+  readonly valueBytes: number;
+  readonly ringEvents: number;
+  readonly ringBytes: number;
+  readonly watchers: number;
+  /** Watchers ended because they did not keep up. */
+  readonly overflows: number;
+  /** How often the cache had to be loaded again because the store lost its thread. */
+  readonly reloads: number;
 }
