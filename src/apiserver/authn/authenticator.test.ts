@@ -1,0 +1,299 @@
+import { createPublicKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
+import { SignJWT } from 'jose';
+import { expect, test } from 'vitest';
+import { type ExtendedUsageName, firstCertificate, issueCertificate } from '#lib/x509.ts';
+import { fakeClock } from '#platform/fake-clock.ts';
+import { memoryLogger } from '#platform/log.ts';
+import type { AuthnRequest, Authorize } from '../contract.ts';
+import { fakeObjects } from '../fake-objects.ts';
+import { type SigningKeys, serviceAccountTokens, signBoundToken, signLegacyToken, type TokenOptions } from '../serviceaccount-tokens.ts';
+import { createAuthenticator } from './authenticator.ts';
+import { bootstrapTokens } from './bootstrap-tokens.ts';
+import { authoritiesOf, clientCertificates } from './client-certificate.ts';
+import { requestHeaderAuthenticator } from './request-header.ts';
+import { parseTokenFile, staticTokens } from './static-tokens.ts';
+
+const start = Date.UTC(2026, 0, 1);
+const hour = 3600_000;
+const newKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+
+function authority() {
+  const key = newKey();
+  const subject = { commonName: 'ca', organizations: [] };
+  const dates = { notBefore: new Date(start - hour), notAfter: new Date(start + 1e11) };
+  return { key, certPem: issueCertificate({ subject, publicKey: createPublicKey(key), ...dates, ca: true }, { key }) };
+}
+
+const clientCa = authority();
+const proxyCa = authority();
+
+function certificate(
+  commonName: string,
+  organizations: string[],
+  signer = clientCa,
+  usage: ExtendedUsageName = 'client auth',
+  lifeMs = hour,
+) {
+  const pem = issueCertificate(
+    {
+      subject: { commonName, organizations },
+      publicKey: createPublicKey(newKey()),
+      notBefore: new Date(start - hour),
+      notAfter: new Date(start + lifeMs),
+      extendedUsages: [usage],
+    },
+    signer,
+  );
+  return { raw: firstCertificate(pem), authorized: true };
+}
+
+function setUp() {
+  const clock = fakeClock(start);
+  const objects = fakeObjects();
+  let signing = newKey();
+  let verifying = [signing];
+  const keys = (): SigningKeys => ({
+    signing,
+    verifying: verifying.map((k, i) => ({ kid: `k${verifying.length - i}`, key: createPublicKey(k) })),
+  });
+  const tokenOptions: TokenOptions = { issuers: ['https://issuer'], audiences: ['https://issuer', 'k3ts'], keys };
+  const authorize: Authorize = (a) => ({
+    decision: a.user.groups.includes('system:masters') && a.name !== 'forbidden' ? 'allow' : 'noOpinion',
+    reason: '',
+  });
+  const authenticate = createAuthenticator({
+    requests: [
+      requestHeaderAuthenticator({ authorities: () => authoritiesOf(proxyCa.certPem), allowedNames: ['system:auth-proxy'] }, clock),
+      clientCertificates(() => authoritiesOf(clientCa.certPem), clock),
+    ],
+    tokens: [
+      staticTokens(parseTokenFile('tok1,alice,u1,"dev,ops"\n')),
+      bootstrapTokens(objects, clock),
+      serviceAccountTokens(tokenOptions, objects, clock),
+    ],
+    audiences: tokenOptions.audiences,
+    allowAnonymous: (path) => path !== '/secret',
+    authorize,
+    log: memoryLogger(),
+  });
+  const ask = (request: Partial<AuthnRequest>, connection: object = {}) =>
+    authenticate(
+      { method: 'GET', path: '/api', headers: {}, peer: undefined, connection, remoteAddress: '', ...request },
+      new AbortController().signal,
+    );
+  const bearer = (token: string, headers: Record<string, string> = {}) =>
+    ask({ headers: { authorization: `Bearer ${token}`, ...headers } });
+  const rotate = () => {
+    signing = newKey();
+    verifying = [signing, ...verifying];
+  };
+  return { clock, objects, ask, bearer, tokenOptions, rotate };
+}
+
+const unauthorized = { reason: 'Unauthorized', code: 401, message: 'Unauthorized' };
+
+test('a client certificate names user and groups', async () => {
+  const user = await setUp().ask({ peer: certificate('alice', ['dev', 'a=b,c']) });
+  expect(user).toMatchObject({ name: 'alice', groups: ['dev', 'a=b,c', 'system:authenticated'] });
+});
+
+test.each([
+  ['of an unknown authority', certificate('alice', [], authority())],
+  ['for servers', certificate('alice', [], clientCa, 'server auth')],
+  ['that has expired', certificate('alice', [], clientCa, 'client auth', -1000)],
+])('a certificate %s is refused', async (_name, peer) => {
+  await expect(setUp().ask({ peer })).rejects.toMatchObject(unauthorized);
+});
+
+test('a certificate that expires on an open connection is refused from then on', async () => {
+  const { ask, clock } = setUp();
+  const connection = {};
+  const peer = certificate('alice', [], clientCa, 'client auth', hour / 2);
+  expect(await ask({ peer }, connection)).toMatchObject({ name: 'alice' });
+  await clock.advance(hour);
+  await expect(ask({ peer }, connection)).rejects.toMatchObject(unauthorized);
+});
+
+test('no credentials: anonymous where that is allowed', async () => {
+  const { ask } = setUp();
+  expect(await ask({})).toEqual({ name: 'system:anonymous', groups: ['system:unauthenticated'] });
+  expect(await ask({ headers: { authorization: 'Basic eDp5' } })).toMatchObject({ name: 'system:anonymous' });
+  await expect(ask({ path: '/secret' })).rejects.toMatchObject(unauthorized);
+});
+
+test.each(['nobody-knows', 'a.b.c', 'eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2lzc3VlciJ9.', 'x'.repeat(20_000), '__proto__'])(
+  'a bad bearer token is refused',
+  async (token) => {
+    await expect(setUp().bearer(token)).rejects.toMatchObject(unauthorized);
+  },
+);
+
+test('tokens of the token file', async () => {
+  const { bearer, ask } = setUp();
+  expect(await bearer('tok1')).toEqual({ name: 'alice', uid: 'u1', groups: ['dev', 'ops', 'system:authenticated'] });
+  const protocol = `v4.channel.k8s.io, base64url.bearer.authorization.k8s.io.${Buffer.from('tok1').toString('base64url')}`;
+  expect(await ask({ headers: { 'sec-websocket-protocol': protocol } })).toMatchObject({ name: 'alice' });
+});
+
+const encode = (data: Record<string, string>) =>
+  Object.fromEntries(Object.entries(data).map(([k, v]) => [k, Buffer.from(v).toString('base64')]));
+
+test('bootstrap tokens: right secret, not expired, meant for authentication', async () => {
+  const { objects, bearer } = setUp();
+  const put = (more: Record<string, string>) =>
+    objects.put({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      type: 'bootstrap.kubernetes.io/token',
+      metadata: { name: 'bootstrap-token-abcdef', namespace: 'kube-system' },
+      data: encode({
+        'token-id': 'abcdef',
+        'token-secret': '0123456789abcdef',
+        'usage-bootstrap-authentication': 'true',
+        expiration: '2026-01-02T00:00:00Z',
+        'auth-extra-groups': 'system:bootstrappers:k3ts:default-node-token',
+        ...more,
+      }),
+    });
+  put({});
+  expect(await bearer('abcdef.0123456789abcdef')).toMatchObject({
+    name: 'system:bootstrap:abcdef',
+    groups: ['system:bootstrappers', 'system:bootstrappers:k3ts:default-node-token', 'system:authenticated'],
+  });
+  await expect(bearer('abcdef.0123456789abcdee')).rejects.toMatchObject(unauthorized);
+  const bad: Record<string, string>[] = [
+    { expiration: '2025-12-31T00:00:00Z' },
+    { expiration: 'soon' },
+    { 'usage-bootstrap-authentication': 'false' },
+    { 'auth-extra-groups': 'system:masters' },
+  ];
+  for (const more of bad) {
+    put(more);
+    await expect(bearer('abcdef.0123456789abcdef')).rejects.toMatchObject(unauthorized);
+  }
+});
+
+function account(context: ReturnType<typeof setUp>) {
+  const sa = context.objects.put({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'sa', namespace: 'ns' } });
+  const pod = context.objects.put({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', namespace: 'ns' } });
+  const request = {
+    namespace: 'ns',
+    serviceAccount: { name: 'sa', uid: sa.metadata.uid },
+    pod: { name: 'web', uid: pod.metadata.uid },
+    node: { name: 'n1', uid: 'nu' },
+    audiences: ['https://issuer'],
+    expirationSeconds: 600,
+  };
+  return { sa, pod, request, sign: (more = {}) => signBoundToken({ ...request, ...more }, context.tokenOptions, context.clock.now()) };
+}
+
+test('a bound token is good until it expires, also after the keys were rotated', async () => {
+  const context = setUp();
+  const { sa, pod, sign } = account(context);
+  const token = await sign();
+  const expected = {
+    name: 'system:serviceaccount:ns:sa',
+    uid: sa.metadata.uid,
+    groups: ['system:serviceaccounts', 'system:serviceaccounts:ns', 'system:authenticated'],
+    extra: {
+      'authentication.kubernetes.io/pod-name': ['web'],
+      'authentication.kubernetes.io/pod-uid': [pod.metadata.uid],
+      'authentication.kubernetes.io/node-name': ['n1'],
+      'authentication.kubernetes.io/node-uid': ['nu'],
+      'authentication.kubernetes.io/credential-id': [expect.stringMatching(/^JTI=/)],
+    },
+  };
+  expect(await context.bearer(token)).toEqual(expected);
+  context.rotate();
+  expect(await context.bearer(await sign())).toEqual(expected);
+  expect(await context.bearer(token)).toEqual(expected);
+  await context.clock.advance(601_000);
+  await expect(context.bearer(token)).rejects.toMatchObject(unauthorized);
+});
+
+test.each(['ServiceAccount/sa', 'Pod/web'])('a bound token is refused once %s is gone or another', async (what) => {
+  const [kind = '', name = ''] = what.split('/');
+  const context = setUp();
+  const token = await account(context).sign();
+  expect(await context.bearer(token)).toMatchObject({ name: 'system:serviceaccount:ns:sa' });
+  context.objects.drop(kind, 'ns', name);
+  await expect(context.bearer(token)).rejects.toMatchObject(unauthorized);
+  context.objects.put({ apiVersion: 'v1', kind, metadata: { name, namespace: 'ns' } });
+  await expect(context.bearer(token)).rejects.toMatchObject(unauthorized);
+});
+
+test('a pod that is being deleted keeps its token for a minute', async () => {
+  const context = setUp();
+  const { pod, sign } = account(context);
+  const token = await sign();
+  context.objects.put({ ...pod, metadata: { ...pod.metadata, deletionTimestamp: new Date(start).toISOString() } });
+  expect(await context.bearer(token)).toMatchObject({ name: 'system:serviceaccount:ns:sa' });
+  await context.clock.advance(61_000);
+  await expect(context.bearer(token)).rejects.toMatchObject(unauthorized);
+});
+
+test('a token for another audience, another issuer, or signed by somebody else is refused', async () => {
+  const context = setUp();
+  const { sign, request } = account(context);
+  await expect(context.bearer(await sign({ audiences: ['vault'] }))).rejects.toMatchObject(unauthorized);
+  const foreign = { ...context.tokenOptions, issuers: ['https://other'] };
+  await expect(context.bearer(await signBoundToken(request, foreign, start))).rejects.toMatchObject(unauthorized);
+  const key = newKey();
+  const forged = { ...context.tokenOptions, keys: () => ({ signing: key, verifying: [{ kid: 'k1', key: createPublicKey(key) }] }) };
+  await expect(context.bearer(await signBoundToken(request, forged, start))).rejects.toMatchObject(unauthorized);
+  const secret = new TextEncoder().encode('x'.repeat(32));
+  const symmetric = await new SignJWT({ iss: 'https://issuer', aud: 'https://issuer' }).setProtectedHeader({ alg: 'HS256' }).sign(secret);
+  await expect(context.bearer(symmetric)).rejects.toMatchObject(unauthorized);
+});
+
+test('a legacy token is good while its secret holds it', async () => {
+  const context = setUp();
+  const { sa } = account(context);
+  const token = await signLegacyToken(
+    { namespace: 'ns', serviceAccount: { name: 'sa', uid: sa.metadata.uid }, secretName: 's' },
+    context.tokenOptions,
+  );
+  await expect(context.bearer(token)).rejects.toMatchObject(unauthorized);
+  context.objects.put({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's', namespace: 'ns' }, data: encode({ token }) });
+  expect(await context.bearer(token)).toMatchObject({ name: 'system:serviceaccount:ns:sa', uid: sa.metadata.uid });
+});
+
+test('the request-header proxy speaks for others; a client with its own certificate does not', async () => {
+  const { ask } = setUp();
+  const headers = { 'x-remote-user': 'bob', 'x-remote-group': 'g1, g2', 'x-remote-extra-scopes%2fx': 's', 'x-remote-uid': '7' };
+  expect(await ask({ peer: certificate('system:auth-proxy', [], proxyCa), headers })).toEqual({
+    name: 'bob',
+    uid: '7',
+    groups: ['g1', 'g2', 'system:authenticated'],
+    extra: { 'scopes/x': ['s'] },
+  });
+  expect(await ask({ peer: certificate('alice', []), headers })).toMatchObject({ name: 'alice' });
+  await expect(ask({ peer: certificate('mallory', [], proxyCa), headers })).rejects.toMatchObject(unauthorized);
+});
+
+test('impersonation replaces the user where authorization allows it', async () => {
+  const { ask } = setUp();
+  const admin = certificate('admin', ['system:masters']);
+  expect(await ask({ peer: admin, headers: { 'impersonate-user': 'eve', 'impersonate-group': 'g', 'impersonate-extra-a': 'b' } })).toEqual({
+    name: 'eve',
+    groups: ['g', 'system:authenticated'],
+    extra: { a: ['b'] },
+  });
+  expect(await ask({ peer: admin, headers: { 'impersonate-user': 'system:serviceaccount:ns:sa' } })).toEqual({
+    name: 'system:serviceaccount:ns:sa',
+    groups: ['system:serviceaccounts', 'system:serviceaccounts:ns', 'system:authenticated'],
+  });
+  expect(await ask({ peer: admin, headers: { 'impersonate-user': 'system:anonymous' } })).toMatchObject({
+    groups: ['system:unauthenticated'],
+  });
+  await expect(ask({ peer: admin, headers: { 'impersonate-user': 'x', 'impersonate-group': 'forbidden' } })).rejects.toMatchObject({
+    code: 403,
+    message: 'groups "forbidden" is forbidden: User "admin" cannot impersonate resource "groups" in API group "" at the cluster scope',
+  });
+  await expect(ask({ peer: certificate('alice', []), headers: { 'impersonate-user': 'eve' } })).rejects.toMatchObject({ code: 403 });
+  await expect(ask({ peer: admin, headers: { 'impersonate-group': 'g' } })).rejects.toMatchObject({ code: 400 });
+});
+
+test('authorities of a bundle are all read', () => {
+  expect(authoritiesOf(clientCa.certPem + proxyCa.certPem).map((c) => c instanceof X509Certificate)).toEqual([true, true]);
+});
