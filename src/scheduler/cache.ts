@@ -176,7 +176,8 @@ export class Cache {
     let counter = this.#counters.get(key);
     if (counter === undefined) {
       counter = { namespace, selector, countTerminating, nodes: new Map() };
-      for (const { info, node } of this.#byNamespace.get(namespace)?.values() ?? []) if (counts(counter, info)) bump(counter.nodes, node, 1);
+      for (const { info, node } of this.#byNamespace.get(namespace)?.values() ?? [])
+        if (counts(counter, info)) bump(counter.nodes, node, 1);
     } else this.#counters.delete(key);
     this.#counters.set(key, counter);
     if (this.#counters.size > maxCounters) this.#counters.delete(this.#counters.keys().next().value as string);
@@ -199,4 +200,5 @@ function sameMap(a: ReadonlyMap<string, number>, b: ReadonlyMap<string, number>)
 }
 
 /** Whether a pod counts for a selector: shared with views that pretend other pods. */
-export const podCounts = (selector: Selector, countTerminating: boolean, pod: PodInfo): boolean => counts({ selector, countTerminating }, pod);
+export const podCounts = (selector: Selector, countTerminating: boolean, pod: PodInfo): boolean =>
+  counts({ selector, countTerminating }, pod);

@@ -71,7 +71,11 @@ function hostPortsOf(spec: PodSpec): HostPort[] {
   return [...spec.containers, ...restartable].flatMap((c) =>
     (c.ports ?? [])
       .filter((p) => p.hostPort !== undefined && p.hostPort > 0)
-      .map((p) => ({ ip: p.hostIP === undefined || p.hostIP === '' ? '0.0.0.0' : p.hostIP, protocol: p.protocol ?? 'TCP', port: p.hostPort ?? 0 })),
+      .map((p) => ({
+        ip: p.hostIP === undefined || p.hostIP === '' ? '0.0.0.0' : p.hostIP,
+        protocol: p.protocol ?? 'TCP',
+        port: p.hostPort ?? 0,
+      })),
   );
 }
 

@@ -1,5 +1,5 @@
-import type { ClusterView, ExistingTerm, NodeInfo, PodInfo, TermKind } from './framework.ts';
 import { type Cache, podCounts } from './cache.ts';
+import type { ClusterView, ExistingTerm, NodeInfo, PodInfo, TermKind } from './framework.ts';
 import { addPod, cloneNodeInfo, removePod } from './node-info.ts';
 
 /** What a view needs that the cache does not hold. */

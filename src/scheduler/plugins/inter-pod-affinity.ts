@@ -62,7 +62,8 @@ function prepareFilter(pod: PodInfo, view: ClusterView): (node: NodeInfo) => Ret
     }
     for (const { t, domains } of anti) {
       const value = node.labels[t.topologyKey];
-      if (value !== undefined && domains.has(value)) return reject('InterPodAffinity', false, "node(s) didn't match pod anti-affinity rules");
+      if (value !== undefined && domains.has(value))
+        return reject('InterPodAffinity', false, "node(s) didn't match pod anti-affinity rules");
     }
     for (const k of closedKeys) {
       const value = node.labels[k];

@@ -1,7 +1,6 @@
-import type { Plugin, PodInfo } from '../framework.ts';
+import type { NodeInfo, Plugin, PodInfo } from '../framework.ts';
 import { normalizeByMax, reject } from '../framework.ts';
 import { compileNodeSelector, compileNodeTerm } from '../selector.ts';
-import type { NodeInfo } from '../framework.ts';
 
 /** Whether the node suits the pod's nodeSelector and required node affinity; undefined when the pod has neither. */
 export function requiredNodeTest(pod: PodInfo): ((node: NodeInfo) => boolean) | undefined {

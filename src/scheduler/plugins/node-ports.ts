@@ -18,10 +18,13 @@ export const nodePorts: Plugin = {
     if (pod.hostPorts.length === 0) return { verdict: 'skip' };
     return {
       verdict: 'filter',
-      filter: (node) => (free(pod, node) ? undefined : reject('NodePorts', false, "node(s) didn't have free ports for the requested pod ports")),
+      filter: (node) =>
+        free(pod, node) ? undefined : reject('NodePorts', false, "node(s) didn't have free ports for the requested pod ports"),
     };
   },
   wakesOn: (event, pod) =>
     (event.on === 'node' && event.what === 'add' && free(pod, event.node)) ||
-    (event.on === 'pod' && event.what === 'delete' && event.pod.hostPorts.some((a) => pod.hostPorts.some((b) => portKey(a) === portKey(b)))),
+    (event.on === 'pod' &&
+      event.what === 'delete' &&
+      event.pod.hostPorts.some((a) => pod.hostPorts.some((b) => portKey(a) === portKey(b)))),
 };

@@ -52,7 +52,9 @@ export const nodeResourcesFit: Plugin = {
   }),
   wakesOn: (event, pod) =>
     event.on === 'self' ||
-    (event.on === 'pod' && event.what === 'delete' && [...pod.requests.keys(), 'pods'].some((r) => r === 'pods' || event.pod.requests.has(r))) ||
+    (event.on === 'pod' &&
+      event.what === 'delete' &&
+      [...pod.requests.keys(), 'pods'].some((r) => r === 'pods' || event.pod.requests.has(r))) ||
     (event.on === 'pod' && event.what === 'update') ||
     (event.on === 'node' && (event.what === 'add' || event.what === 'allocatable') && shortages(pod, event.node).length === 0),
 };

@@ -19,12 +19,13 @@ export interface ClaimPlan {
 }
 
 /** Names of the claims a pod uses; a generic ephemeral volume's claim is "pod-volume". */
-export function claimNames(pod: PodInfo): { readonly name: string; readonly ephemeral: boolean }[] {
-  return (pod.pod.spec?.volumes ?? []).flatMap((v) => {
-    if (v.persistentVolumeClaim !== undefined) return [{ name: v.persistentVolumeClaim.claimName, ephemeral: false }];
-    if (v.ephemeral !== undefined) return [{ name: `${pod.pod.metadata.name}-${v.name}`, ephemeral: true }];
-    return [];
-  });
+export function claimNames(pod: PodInfo): readonly { readonly name: string; readonly ephemeral: boolean }[] {
+  const names: { name: string; ephemeral: boolean }[] = [];
+  for (const v of pod.pod.spec?.volumes ?? []) {
+    if (v.persistentVolumeClaim !== undefined) names.push({ name: v.persistentVolumeClaim.claimName, ephemeral: false });
+    else if (v.ephemeral !== undefined) names.push({ name: `${pod.pod.metadata.name}-${v.name}`, ephemeral: true });
+  }
+  return names;
 }
 
 export const isBound = (claim: Claim): boolean =>
@@ -45,15 +46,21 @@ function sortClaims(pod: PodInfo, view: ClusterView): Claims | Failure {
   for (const { name, ephemeral } of claimNames(pod)) {
     const claim = view.claim(pod.namespace, name);
     if (claim === undefined) {
-      return no(ephemeral ? `waiting for ephemeral volume controller to create the persistentvolumeclaim "${name}"` : `persistentvolumeclaim "${name}" not found`);
+      return no(
+        ephemeral
+          ? `waiting for ephemeral volume controller to create the persistentvolumeclaim "${name}"`
+          : `persistentvolumeclaim "${name}" not found`,
+      );
     }
     if (claim.metadata.deletionTimestamp !== undefined) return no(`persistentvolumeclaim "${name}" is being deleted`);
-    if (claim.status?.phase === 'Lost') return no(`persistentvolumeclaim "${name}" bound to non-existent persistentvolume "${claim.spec?.volumeName ?? ''}"`);
+    if (claim.status?.phase === 'Lost')
+      return no(`persistentvolumeclaim "${name}" bound to non-existent persistentvolume "${claim.spec?.volumeName ?? ''}"`);
     if (ephemeral && !claim.metadata.ownerReferences?.some((o) => o.uid === pod.uid)) {
       return no(`PVC ${pod.namespace}/${name} was not created for pod ${pod.key} (pod is not owner)`);
     }
     if (isBound(claim)) bound.push(claim);
-    else if ((claim.spec?.volumeName ?? '') === '' && view.storageClass(classOf(claim))?.volumeBindingMode === 'WaitForFirstConsumer') delayed.push(claim);
+    else if ((claim.spec?.volumeName ?? '') === '' && view.storageClass(classOf(claim))?.volumeBindingMode === 'WaitForFirstConsumer')
+      delayed.push(claim);
     else return no('pod has unbound immediate PersistentVolumeClaims');
   }
   return { bound, delayed };
@@ -123,12 +130,16 @@ export const volumeBinding: Plugin = {
       filter: (node) => {
         const reasons: string[] = [];
         if (volumes.some((v) => v === undefined)) reasons.push('node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)');
-        else if (volumes.some((v) => v !== undefined && !reaches(v, node))) reasons.push("node(s) didn't match PersistentVolume's node affinity");
+        else if (volumes.some((v) => v !== undefined && !reaches(v, node)))
+          reasons.push("node(s) didn't match PersistentVolume's node affinity");
         if (planFor(claims.delayed, node, view) === undefined) reasons.push("node(s) didn't find available persistent volumes to bind");
         return reasons.length === 0 ? undefined : reject('VolumeBinding', true, ...reasons);
       },
     };
   },
   wakesOn: (event) =>
-    event.on === 'volume' || event.on === 'claim' || event.on === 'class' || (event.on === 'node' && (event.what === 'add' || event.what === 'labels')),
+    event.on === 'volume' ||
+    event.on === 'claim' ||
+    event.on === 'class' ||
+    (event.on === 'node' && (event.what === 'add' || event.what === 'labels')),
 };
