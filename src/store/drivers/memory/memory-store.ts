@@ -4,6 +4,7 @@ import type { Entry, ListOptions, ListResult, Revision, Store, StoreEvent, Store
 import { StoreError } from '#store/contract.ts';
 import { checkWatchable, Feed } from '#store/feed.ts';
 import { listRange, ownBytes } from '#store/keys.ts';
+import { noStats } from '#store/stats.ts';
 
 /**
  * A store without a disk: for unit tests and as the model that other drivers are compared with. It keeps its whole history
@@ -95,20 +96,3 @@ export function createMemoryStore(): Store {
     stats: (): StoreStats => ({ ...noStats, revision, compactedRevision: oldest, commits: writes, committedWrites: writes }),
   };
 }
-
-export const noStats: StoreStats = {
-  revision: 0,
-  compactedRevision: 0,
-  pendingWrites: 0,
-  pendingBytes: 0,
-  unflushedWrites: 0,
-  commits: 0,
-  committedWrites: 0,
-  failedCommits: 0,
-  lastBatchWrites: 0,
-  commitSecondsSum: 0,
-  lastCommitSeconds: 0,
-  databaseBytes: 0,
-  freeBytes: 0,
-  walBytes: 0,
-};
