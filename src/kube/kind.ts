@@ -60,6 +60,8 @@ export interface KindDef<T extends KubeObject = KubeObject> {
   readonly storage?: { readonly group: string; readonly plural: string; readonly version: string };
   /** Conversion from and to the stored version; absent where ref is the stored version. */
   readonly convert?: { readonly fromStored: (object: Draft) => Draft; readonly toStored: (object: Draft) => Draft };
+  /** Kind of lists; default: the kind with "List" appended. */
+  readonly listKind?: string;
   /** Verbs in discovery and the router. Default: all eight. Reviews and Binding have only 'create'. */
   readonly verbs?: readonly Verb[];
   /** Defaults beyond those in the schema; runs on decode, after schema defaults, also of objects read from an older schema. */
@@ -88,6 +90,12 @@ export interface KindDef<T extends KubeObject = KubeObject> {
   readonly unconditionalUpdate?: boolean;
   /** Grace period in seconds for a deletion that does not give one, or undefined for immediate deletion. Pods. */
   readonly gracefulDeletion?: (object: T, requestedSeconds: number | undefined) => number | undefined;
+  /** At the beginning of a deletion that does not remove the object at once (namespaces: phase Terminating). */
+  readonly prepareForDelete?: (object: Draft) => void;
+  /** True while an object that is being deleted must stay for reasons beyond metadata.finalizers (namespaces: spec.finalizers). */
+  readonly holdsDeletion?: (object: T) => boolean;
+  /** DELETE answers with the object instead of a Status. */
+  readonly returnsDeleted?: boolean;
   /** Default propagation when DeleteOptions names none. */
   readonly defaultPropagation?: 'Background' | 'Orphan';
   /** Field selectors beyond metadata.name and metadata.namespace. */

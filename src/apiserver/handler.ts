@@ -1,0 +1,193 @@
+/** The core: a request with its user in, a response out. Routing, authorization, verbs, and errors as Status. */
+import { StatusError, toStatus } from '#kube/status-error.ts';
+import { ExpiredListError } from './continue.ts';
+import type { ApiRequest, ApiResponse, AuthorizationAttributes, ReviewDef } from './contract.ts';
+import type { Core, VerbRequest } from './core.ts';
+import type { Resource } from './registry.ts';
+import { parseRequestInfo, type RequestInfo } from './request-info.ts';
+import { createReview } from './reviews.ts';
+import { handleSubresource } from './subresources/index.ts';
+import { create } from './verbs/create.ts';
+import { remove } from './verbs/delete.ts';
+import { deleteCollection } from './verbs/deletecollection.ts';
+import { get } from './verbs/get.ts';
+import { list } from './verbs/list.ts';
+import { patch } from './verbs/patch.ts';
+import { update } from './verbs/update.ts';
+import { watch } from './verbs/watch.ts';
+
+/** Answers paths that name no resource: discovery, health, metrics. Undefined: not one of its paths. */
+export type PathHandler = (request: ApiRequest, info: RequestInfo) => Promise<ApiResponse | undefined> | ApiResponse | undefined;
+
+export interface HandlerOptions {
+  readonly core: Core;
+  readonly reviews: readonly ReviewDef[];
+  readonly paths: readonly PathHandler[];
+  /** Paths that anyone may ask for: upstream lets them be authorized too, by system:public-info-viewer. */
+  readonly alwaysAllowed: (path: string) => boolean;
+}
+
+export type Handle = (request: ApiRequest) => Promise<ApiResponse>;
+
+const notServed = (): StatusError => new StatusError('NotFound', 'the server could not find the requested resource', { details: {} });
+const notAllowed = (): StatusError =>
+  new StatusError('MethodNotAllowed', 'the server does not allow this method on the requested resource', { details: {} });
+
+export function createHandler(options: HandlerOptions): Handle {
+  const { core } = options;
+  return async (request) => {
+    try {
+      const info = parseRequestInfo(request.method, request.path, request.query);
+      await authorizeRequest(options, request, info);
+      if (!info.isResource) return await handlePath(options, request, info);
+      const resource = core.registry.resource(info.group, info.version, info.resource);
+      if (resource === undefined) return (await otherPath(options, request, info)) ?? fail(notServed());
+      return await handleResource(options, { core, request, info, resource, warnings: [] });
+    } catch (error) {
+      return errorResponse(core, request, error);
+    }
+  };
+}
+
+function fail(error: StatusError): never {
+  throw error;
+}
+
+async function otherPath(options: HandlerOptions, request: ApiRequest, info: RequestInfo): Promise<ApiResponse | undefined> {
+  for (const path of options.paths) {
+    const response = await path(request, info);
+    if (response !== undefined) return response;
+  }
+  return undefined;
+}
+
+async function handlePath(options: HandlerOptions, request: ApiRequest, info: RequestInfo): Promise<ApiResponse> {
+  return (await otherPath(options, request, info)) ?? fail(notServed());
+}
+
+/** The Status for whatever was thrown. What is no StatusError is a bug: it is logged with its stack and answered with 500. */
+export function errorResponse(core: Pick<Core, 'log'>, request: ApiRequest, error: unknown): ApiResponse {
+  if (error instanceof StatusError) {
+    const status = toStatus(error);
+    const body = error instanceof ExpiredListError ? { ...status, metadata: { continue: error.continueToken } } : status;
+    const retry = error.details?.retryAfterSeconds;
+    return {
+      type: 'object',
+      status: error.code,
+      object: body,
+      ...(retry === undefined ? {} : { headers: { 'retry-after': String(retry) } }),
+    };
+  }
+  if (request.signal.aborted) return { type: 'object', status: 499, object: toStatus(new StatusError('Timeout', 'the client went away')) };
+  core.log.error('request failed', { method: request.method, path: request.path, error });
+  return {
+    type: 'object',
+    status: 500,
+    object: toStatus(
+      new StatusError('InternalError', `Internal error occurred: ${error instanceof Error ? error.message : String(error)}`),
+    ),
+  };
+}
+
+/** Throws StatusError Forbidden with upstream's words. */
+async function authorizeRequest(options: HandlerOptions, request: ApiRequest, info: RequestInfo): Promise<void> {
+  if (!info.isResource && options.alwaysAllowed(request.path)) return;
+  const attributes = attributesOf(request, info);
+  const pending = options.core.authorize(attributes, request.signal);
+  const decision = pending instanceof Promise ? await pending : pending;
+  if (decision.decision !== 'allow') throw forbiddenRequest(attributes, decision.reason);
+}
+
+export function attributesOf(request: ApiRequest, info: RequestInfo): AuthorizationAttributes {
+  const fieldSelector = request.query.get('fieldSelector');
+  const labelSelector = request.query.get('labelSelector');
+  const selective = info.verb === 'list' || info.verb === 'watch' || info.verb === 'deletecollection';
+  const named = selective && info.name === '' ? /^metadata\.name==?([^,=!]+)$/.exec(fieldSelector ?? '')?.[1] : undefined;
+  return {
+    user: request.user,
+    verb: info.verb,
+    resourceRequest: info.isResource,
+    group: info.group,
+    version: info.version,
+    resource: info.resource,
+    subresource: info.subresource,
+    namespace: info.namespace,
+    name: named ?? info.name,
+    path: request.path,
+    ...(selective && fieldSelector !== null ? { fieldSelector } : {}),
+    ...(selective && labelSelector !== null ? { labelSelector } : {}),
+  };
+}
+
+/** k8s.io/apiserver pkg/endpoints/handlers/responsewriters Forbidden. */
+export function forbiddenRequest(a: AuthorizationAttributes, reason: string): StatusError {
+  const why = reason === '' ? '' : `: ${reason}`;
+  if (!a.resourceRequest)
+    return new StatusError(
+      'Forbidden',
+      `forbidden: User ${JSON.stringify(a.user.name)} cannot ${a.verb} path ${JSON.stringify(a.path)}${why}`,
+      {
+        details: {},
+      },
+    );
+  const resource = a.subresource === '' ? a.resource : `${a.resource}/${a.subresource}`;
+  const scope =
+    a.namespace === '' || a.resource === 'namespaces' ? ' at the cluster scope' : ` in the namespace ${JSON.stringify(a.namespace)}`;
+  const what = a.group === '' ? a.resource : `${a.resource}.${a.group}`;
+  return new StatusError(
+    'Forbidden',
+    `${what}${a.name === '' ? '' : ` ${JSON.stringify(a.name)}`} is forbidden: User ${JSON.stringify(a.user.name)} cannot ${a.verb} resource ${JSON.stringify(resource)} in API group ${JSON.stringify(a.group)}${scope}${why}`,
+    { details: { ...(a.name === '' ? {} : { name: a.name }), ...(a.group === '' ? {} : { group: a.group }), kind: a.resource } },
+  );
+}
+
+async function handleResource(options: HandlerOptions, r: VerbRequest): Promise<ApiResponse> {
+  checkScope(r);
+  const response = r.info.subresource === '' ? await handleVerb(options, r) : await handleSubresource(r);
+  return r.warnings.length === 0 ? response : { ...response, warnings: [...(response.warnings ?? []), ...new Set(r.warnings)] };
+}
+
+/** A namespaced path for a cluster-scoped resource, or a name without a namespace, is no path. */
+function checkScope({ info, resource }: VerbRequest): void {
+  const { ref } = resource.def;
+  if (ref.namespaced) {
+    if (info.namespace === '' && info.name !== '') throw notServed();
+  } else if (info.namespace !== '' && ref.plural !== 'namespaces') throw notServed();
+}
+
+async function handleVerb(options: HandlerOptions, r: VerbRequest): Promise<ApiResponse> {
+  const { info, resource, request } = r;
+  if (!methodFits(info)) throw notAllowed();
+  if (!allows(resource, info.verb)) throw notAllowed();
+  if (resource.def.ephemeral === true) return await createReview(r, options.reviews);
+  switch (info.verb) {
+    case 'create':
+      return await create(r);
+    case 'get':
+      return await get(r);
+    case 'list':
+      return await list(r);
+    case 'watch':
+      return watch(r);
+    case 'update':
+      return await update(r);
+    case 'patch':
+      return await patch(r);
+    case 'delete':
+      return await remove(r);
+    case 'deletecollection':
+      return await deleteCollection(r);
+    default:
+      request.signal.throwIfAborted();
+      throw notAllowed();
+  }
+}
+
+const allows = (resource: Resource, verb: string): boolean => resource.verbs.has(verb);
+
+/** POST to a name and PUT or PATCH to a collection are refused. */
+function methodFits(info: RequestInfo): boolean {
+  if (info.verb === 'create') return info.name === '';
+  if (info.verb === 'update' || info.verb === 'patch') return info.name !== '';
+  return true;
+}

@@ -1,0 +1,101 @@
+/** Responses of the core as bodies: JSON and YAML, tables, metadata only. */
+import { stringify } from 'yaml';
+import { apiVersionOf } from '#kube/refs.ts';
+import type { CachedEntry } from '#store/contract.ts';
+import type { ApiResponse } from '../contract.ts';
+import { partialList, partialObject, tableOf } from '../representations.ts';
+import { viewOf } from '../view.ts';
+import type { Representation } from './negotiate.ts';
+
+export interface Rendered {
+  readonly status: number;
+  readonly contentType: string;
+  /** Long lists come in pieces. */
+  readonly body: readonly Uint8Array[];
+}
+
+export interface RenderContext {
+  readonly representation: Representation;
+  readonly pretty: boolean;
+  readonly now: Date;
+  readonly includeObject: string;
+}
+
+type Renderable = Extract<ApiResponse, { type: 'entry' | 'object' | 'list' }>;
+
+/** Items of a list that go into one piece. */
+const itemsPerPiece = 500;
+const json = 'application/json';
+
+/** Throws StatusError BadRequest for an unknown includeObject. */
+export function render(response: Renderable, context: RenderContext): Rendered {
+  const { representation, pretty } = context;
+  const raw = representation.as === undefined && representation.media === json && !pretty;
+  if (raw && response.type === 'entry')
+    return { status: response.status, contentType: json, body: [viewOf(response.def).bytes(response.entry)] };
+  if (raw && response.type === 'list') return { status: 200, contentType: json, body: listPieces(response) };
+  const object = representation.as === undefined || response.type === 'object' ? plainObject(response) : transformed(response, context);
+  if (representation.media === 'application/yaml')
+    return { status: response.status, contentType: 'application/yaml', body: [Buffer.from(stringify(object))] };
+  const text = pretty ? `${JSON.stringify(object, null, 2)}\n` : `${JSON.stringify(object)}\n`;
+  return { status: response.status, contentType: json, body: [Buffer.from(text)] };
+}
+
+type ListResponse = Extract<ApiResponse, { type: 'list' }>;
+
+const listMeta = (r: ListResponse): Record<string, unknown> => ({
+  resourceVersion: String(r.revision),
+  ...(r.continue === undefined ? {} : { continue: r.continue }),
+  ...(r.remaining === undefined ? {} : { remainingItemCount: r.remaining }),
+});
+
+const listKind = (r: ListResponse): { kind: string; apiVersion: string } => ({
+  kind: r.def.listKind ?? `${r.def.ref.kind}List`,
+  apiVersion: apiVersionOf(r.def.ref),
+});
+
+const comma = Buffer.from(',{');
+const open = Buffer.from('{');
+
+function listPieces(r: ListResponse): Uint8Array[] {
+  const head = JSON.stringify({ ...listKind(r), metadata: listMeta(r) });
+  const pieces: Uint8Array[] = [];
+  const view = viewOf(r.def);
+  let batch: Uint8Array[] = [Buffer.from(`${head.slice(0, -1)},"items":[`)];
+  for (const [i, entry] of r.entries.entries()) {
+    batch.push(i === 0 ? open : comma, view.itemTail(entry));
+    if (batch.length >= 2 * itemsPerPiece) {
+      pieces.push(Buffer.concat(batch));
+      batch = [];
+    }
+  }
+  batch.push(Buffer.from(']}\n'));
+  pieces.push(Buffer.concat(batch));
+  return pieces;
+}
+
+function plainObject(response: Renderable): unknown {
+  if (response.type === 'object') return response.object;
+  const view = viewOf(response.def);
+  if (response.type === 'entry') return view.object(response.entry);
+  return {
+    ...listKind(response),
+    metadata: listMeta(response),
+    items: response.entries.map((e) => {
+      const { kind: _k, apiVersion: _v, ...rest } = view.object(e);
+      return rest;
+    }),
+  };
+}
+
+function transformed(response: Exclude<Renderable, { type: 'object' }>, context: RenderContext): unknown {
+  const { as, asVersion } = context.representation;
+  const view = viewOf(response.def);
+  const list = response.type === 'list';
+  const metadata = list ? listMeta(response) : { resourceVersion: view.object(response.entry).metadata.resourceVersion };
+  const entries: readonly CachedEntry[] = list ? response.entries : [response.entry];
+  const objects = entries.map((e) => view.object(e));
+  if (as === 'Table') return tableOf(response.def, objects, metadata, context, true);
+  if (response.type === 'entry') return partialObject(view.object(response.entry), asVersion);
+  return partialList(objects, metadata, asVersion);
+}

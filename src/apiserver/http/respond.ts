@@ -1,0 +1,153 @@
+/** Sends a response of the core over HTTP/1.1 or HTTP/2. */
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import type { Http2ServerResponse } from 'node:http2';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
+import { StatusError, toStatus } from '#kube/status-error.ts';
+import type { ApiRequest, ApiResponse } from '../contract.ts';
+import { type FrameCache, frameWriter } from './frames.ts';
+import { negotiate, type Representation } from './negotiate.ts';
+import { type RenderContext, render } from './render.ts';
+
+export type RawResponse = ServerResponse | Http2ServerResponse;
+
+/** Bodies above this are compressed for clients that ask for it: upstream's threshold. */
+const gzipFrom = 128 * 1024;
+/** A watcher whose connection has taken nothing for this long is cut off. */
+const stalledMs = 60_000;
+
+const plainRepresentation: Representation = { media: 'application/json', as: undefined, asVersion: '' };
+
+/** A RFC 7234 warning with code 299, as Kubernetes writes it. */
+export const warningHeader = (text: string): string => `299 - ${JSON.stringify(text.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 4096))}`;
+
+function contextOf(request: ApiRequest, response: ApiResponse): RenderContext {
+  const { query, headers } = request;
+  const pretty = query.get('pretty');
+  return {
+    representation: response.type === 'object' && response.status >= 400 ? plainRepresentation : negotiate(headers['accept']),
+    pretty: pretty !== null && pretty !== 'false' && pretty !== '0',
+    now: new Date(),
+    includeObject: query.get('includeObject') ?? '',
+  };
+}
+
+type Headers = Record<string, string | string[]>;
+
+function headersOf(response: ApiResponse, contentType: string): Headers {
+  return {
+    'cache-control': 'no-cache, private',
+    'content-type': contentType,
+    ...(response.warnings === undefined ? {} : { warning: response.warnings.map(warningHeader) }),
+    ...response.headers,
+  };
+}
+
+const http2 = (raw: RawResponse): raw is Http2ServerResponse => 'stream' in raw;
+
+function writeHead(raw: RawResponse, status: number, headers: Headers): void {
+  if (http2(raw)) raw.writeHead(status, headers);
+  else raw.writeHead(status, headers);
+}
+
+function writeChunk(raw: RawResponse, chunk: Uint8Array): boolean {
+  return http2(raw) ? raw.write(chunk) : raw.write(chunk);
+}
+
+/** Sends `response`; resolves when it has gone out or the client has left. An answer that cannot be rendered becomes a Status. */
+export async function respond(raw: RawResponse, request: ApiRequest, response: ApiResponse, frames: FrameCache): Promise<void> {
+  switch (response.type) {
+    case 'entry':
+    case 'object':
+    case 'list':
+      await sendRendered(raw, request, response);
+      return;
+    case 'bytes': {
+      const body = typeof response.body === 'string' ? Buffer.from(response.body) : response.body;
+      await sendBody(raw, request, response.status, headersOf(response, response.contentType), [body]);
+      return;
+    }
+    case 'watch':
+      await sendWatch(raw, request, response, frames);
+      return;
+    case 'stream':
+      writeHead(raw, response.status, headersOf(response, response.contentType));
+      await pipeline(response.stream, raw).catch(() => response.stream.destroy());
+      return;
+    case 'upgrade': {
+      const status = toStatus(new StatusError('BadRequest', 'Upgrade request required'));
+      await sendRendered(raw, request, { type: 'object', status: 400, object: status });
+      return;
+    }
+  }
+}
+
+async function sendRendered(raw: RawResponse, request: ApiRequest, response: Extract<ApiResponse, { type: 'entry' | 'object' | 'list' }>) {
+  try {
+    const rendered = render(response, contextOf(request, response));
+    await sendBody(raw, request, rendered.status, headersOf(response, rendered.contentType), rendered.body);
+  } catch (error) {
+    if (!(error instanceof StatusError) || raw.headersSent) throw error;
+    const body = Buffer.from(`${JSON.stringify(toStatus(error))}\n`);
+    await sendBody(raw, request, error.code, headersOf(response, 'application/json'), [body]);
+  }
+}
+
+async function sendBody(
+  raw: RawResponse,
+  request: ApiRequest,
+  status: number,
+  headers: Headers,
+  body: readonly Uint8Array[],
+): Promise<void> {
+  let length = 0;
+  for (const piece of body) length += piece.length;
+  if (length > gzipFrom && /\bgzip\b/.test(request.headers['accept-encoding'] ?? '') && request.method === 'GET') {
+    writeHead(raw, status, { ...headers, 'content-encoding': 'gzip', vary: 'accept-encoding' });
+    await pipeline(Readable.from(body), createGzip({ level: 1 }), raw).catch(() => undefined);
+    return;
+  }
+  writeHead(raw, status, { ...headers, 'content-length': String(length) });
+  for (const [i, piece] of body.entries()) {
+    if (raw.destroyed) return;
+    if (i === body.length - 1) raw.end(piece);
+    else if (!writeChunk(raw, piece)) await drained(raw, request.signal);
+  }
+  if (body.length === 0) raw.end();
+}
+
+/** Waits until the client has taken what was written; resolves also when it has left. */
+async function drained(raw: RawResponse, signal: AbortSignal): Promise<void> {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(stalledMs)]);
+  await once(raw, 'drain', { signal: limit }).catch(() => {
+    raw.destroy();
+  });
+}
+
+async function sendWatch(raw: RawResponse, request: ApiRequest, response: Extract<ApiResponse, { type: 'watch' }>, frames: FrameCache) {
+  let context: RenderContext;
+  try {
+    context = contextOf(request, response);
+    if (context.representation.media !== 'application/json') throw notWatchable();
+  } catch (error) {
+    if (!(error instanceof StatusError)) throw error;
+    await sendRendered(raw, request, { type: 'object', status: error.code, object: toStatus(error) });
+    return;
+  }
+  const write = frameWriter(response.def, context, frames);
+  writeHead(raw, 200, headersOf(response, 'application/json'));
+  if (!http2(raw)) raw.flushHeaders();
+  for await (const message of response.messages) {
+    if (raw.destroyed) return;
+    const pieces = write(message);
+    const chunk = pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces);
+    if (!writeChunk(raw, chunk)) await drained(raw, request.signal);
+    if (raw.destroyed || request.signal.aborted) break;
+  }
+  raw.end();
+}
+
+const notWatchable = (): StatusError =>
+  new StatusError('NotAcceptable', 'only the following media types are accepted: application/json;stream=watch');

@@ -1,0 +1,267 @@
+/** HTTPS: HTTP/1.1 and HTTP/2 on one port, client certificates asked for, bodies bounded, everything answered with a Status. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from 'node:http2';
+import { createServer, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import { StatusError } from '#kube/status-error.ts';
+import type { Clock } from '#platform/clock.ts';
+import type { Logger } from '#platform/log.ts';
+import type { ApiRequest, ApiResponse, Authenticate, AuthnRequest, RequestHeaders } from '../contract.ts';
+import { errorResponse, type Handle } from '../handler.ts';
+import { type RawRequest, readBody } from './body.ts';
+import { FrameCache } from './frames.ts';
+import { type RawResponse, respond } from './respond.ts';
+import { sniff } from './sniff.ts';
+import { acceptUpgrade } from './upgrade.ts';
+
+export interface TlsMaterial {
+  readonly cert: string;
+  readonly key: string;
+  /** PEM of the authorities that client certificates may come from. */
+  readonly clientCa: string;
+}
+
+export interface HttpOptions {
+  readonly tls: TlsMaterial;
+  /** Largest body: upstream's 3 MiB. */
+  readonly bodyLimit?: number;
+  /** How long a request that is no watch, log or stream may take. */
+  readonly requestTimeoutMs?: number;
+}
+
+export interface HttpDeps {
+  readonly handle: Handle;
+  readonly authenticate: Authenticate;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Told about each answered request: for metrics. */
+  readonly observe: (request: ApiRequest, status: number, startMs: number) => void;
+}
+
+export interface HttpServer {
+  /** Resolves to the port. */
+  readonly listen: (host: string, port: number) => Promise<number>;
+  /** Renewed certificates take effect for new connections. */
+  readonly setTls: (tls: TlsMaterial) => void;
+  /** Ends watches, lets requests under way finish, for at most four seconds. */
+  readonly close: () => Promise<void>;
+}
+
+const defaultBodyLimit = 3 * 1024 * 1024;
+const defaultTimeoutMs = 60_000;
+const closeWithinMs = 4000;
+
+const tlsOptions = (tls: TlsMaterial) => ({ cert: tls.cert, key: tls.key, ca: tls.clientCa, minVersion: 'TLSv1.2' as const });
+
+function createTlsServer(options: HttpOptions, log: Logger): Http2SecureServer {
+  const server = createSecureServer({
+    ...tlsOptions(options.tls),
+    allowHTTP1: true,
+    requestCert: true,
+    rejectUnauthorized: false,
+    settings: { maxConcurrentStreams: 1000, initialWindowSize: 1024 * 1024 },
+  });
+  server.on('sessionError', () => undefined);
+  server.on('tlsClientError', (error, socket) => {
+    log.debug('TLS handshake failed', { from: socket.remoteAddress ?? '', reason: error.message });
+    socket.destroy();
+  });
+  server.on('clientError', (_error: Error, socket: Duplex) => {
+    if (socket.writable)
+      socket.end(
+        'HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 15\r\n\r\n400 Bad Request',
+      );
+    else socket.destroy();
+  });
+  return server;
+}
+
+export function createHttpServer(options: HttpOptions, deps: HttpDeps): HttpServer {
+  const frames = new FrameCache();
+  const closing = new AbortController();
+  const connections = new Set<Socket>();
+  const sessions = new Set<ServerHttp2Session>();
+  const server = createTlsServer(options, deps.log);
+  let open = 0;
+  server.on('session', (session) => {
+    sessions.add(session);
+    session.on('close', () => sessions.delete(session));
+    session.on('error', () => session.destroy());
+  });
+  server.on('request', (request: Http2ServerRequest | IncomingMessage, response: Http2ServerResponse | ServerResponse) => {
+    open++;
+    response.on('close', () => {
+      open--;
+    });
+    void serve(options, deps, { request, response, frames, closing: closing.signal });
+  });
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    void serveUpgrade(deps, request, socket, head, { frames, closing: closing.signal });
+  });
+  const front = createServer((socket) => {
+    connections.add(socket);
+    socket.on('close', () => connections.delete(socket));
+    sniff(socket, server);
+  });
+  return {
+    listen: (host, port) =>
+      new Promise((resolve, reject) => {
+        front.once('error', reject);
+        front.listen(port, host, () => {
+          front.removeListener('error', reject);
+          const address = front.address();
+          resolve(typeof address === 'object' && address !== null ? address.port : port);
+        });
+      }),
+    setTls: (tls) => server.setSecureContext(tlsOptions(tls)),
+    close: async () => {
+      const closed = new Promise<void>((resolve) => {
+        front.close(() => resolve());
+      });
+      closing.abort(new Error('the server is shutting down'));
+      for (const session of sessions) session.close();
+      const end = deps.clock.monotonic() + closeWithinMs;
+      while (open > 0 && deps.clock.monotonic() < end) await deps.clock.sleep(20);
+      for (const socket of connections) socket.destroySoon();
+      const timer = deps.clock.after(500, () => {
+        for (const socket of connections) socket.destroy();
+      });
+      await closed;
+      timer.cancel();
+    },
+  };
+}
+
+interface Exchange {
+  readonly request: RawRequest;
+  readonly response: RawResponse;
+  readonly frames: FrameCache;
+  readonly closing: AbortSignal;
+}
+
+const anonymous = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
+
+const requestTimeout = (): StatusError =>
+  new StatusError('Timeout', 'Timeout: request did not complete within requested timeout - context deadline exceeded');
+
+/** One request from its head to its answer. Never rejects. */
+async function serve(options: HttpOptions, deps: HttpDeps, x: Exchange): Promise<void> {
+  const { request: raw, response: out } = x;
+  const start = deps.clock.monotonic();
+  const controller = new AbortController();
+  const stop = (): void => controller.abort(x.closing.reason);
+  out.on('close', () => {
+    x.closing.removeEventListener('abort', stop);
+    if (!out.writableFinished) controller.abort(new Error('the client went away'));
+  });
+  out.on('error', () => undefined);
+  const apiRequest = toApiRequest(raw, controller.signal);
+  let timedOut = false;
+  const timer = deps.clock.after(options.requestTimeoutMs ?? defaultTimeoutMs, () => {
+    timedOut = true;
+    controller.abort(requestTimeout());
+  });
+  let request = apiRequest;
+  try {
+    const body = await readBody(raw, options.bodyLimit ?? defaultBodyLimit);
+    const user = await deps.authenticate(toAuthnRequest(raw, apiRequest), controller.signal);
+    request = { ...apiRequest, body, user };
+    const response = await deps.handle(request);
+    timer.cancel();
+    if (response.type === 'watch' || response.type === 'stream') {
+      if (x.closing.aborted) stop();
+      else x.closing.addEventListener('abort', stop, { once: true });
+    }
+    const answer = timedOut ? errorResponse(deps, { ...request, signal: x.closing }, requestTimeout()) : response;
+    deps.observe(request, 'status' in answer ? answer.status : 101, start);
+    if (!out.destroyed) await respond(out, request, answer, x.frames);
+  } catch (error) {
+    await answerFailure(deps, x, request, timedOut ? requestTimeout() : error, start);
+  } finally {
+    timer.cancel();
+  }
+}
+
+async function answerFailure(deps: HttpDeps, x: Exchange, request: ApiRequest, error: unknown, start: number): Promise<void> {
+  const { response: out } = x;
+  if (out.headersSent || out.destroyed) {
+    if (!request.signal.aborted) deps.log.error('answer failed', { method: request.method, path: request.path, error });
+    if (!out.destroyed) out.destroy();
+    return;
+  }
+  const answer = errorResponse(deps, request, error);
+  deps.observe(request, 'status' in answer ? answer.status : 500, start);
+  await respond(out, request, answer, x.frames).catch(() => out.destroy());
+}
+
+interface UpgradeContext {
+  readonly frames: FrameCache;
+  readonly closing: AbortSignal;
+}
+
+/** One upgrade request. Never rejects. */
+async function serveUpgrade(deps: HttpDeps, raw: IncomingMessage, socket: Duplex, head: Buffer, context: UpgradeContext): Promise<void> {
+  const controller = new AbortController();
+  const stop = (): void => controller.abort(context.closing.reason);
+  context.closing.addEventListener('abort', stop, { once: true });
+  socket.on('error', () => socket.destroy());
+  socket.on('close', () => {
+    context.closing.removeEventListener('abort', stop);
+    controller.abort(new Error('the client went away'));
+  });
+  const apiRequest: ApiRequest = { ...toApiRequest(raw, controller.signal), upgrade: true };
+  const start = deps.clock.monotonic();
+  try {
+    let response: ApiResponse;
+    try {
+      const user = await deps.authenticate(toAuthnRequest(raw, apiRequest), controller.signal);
+      response = await deps.handle({ ...apiRequest, user });
+    } catch (error) {
+      response = errorResponse(deps, apiRequest, error);
+    }
+    deps.observe(apiRequest, 'status' in response ? response.status : 101, start);
+    await acceptUpgrade(raw, socket, head, apiRequest, response, context.frames);
+  } catch (error) {
+    deps.log.error('upgrade failed', { path: apiRequest.path, error });
+    socket.destroy();
+  }
+}
+
+function toApiRequest(raw: RawRequest, signal: AbortSignal): ApiRequest {
+  const url = raw.url ?? '/';
+  const at = url.indexOf('?');
+  return {
+    method: raw.method ?? 'GET',
+    path: at < 0 ? url : url.slice(0, at),
+    query: new URLSearchParams(at < 0 ? '' : url.slice(at + 1)),
+    headers: raw.headers as RequestHeaders,
+    body: undefined,
+    user: anonymous,
+    signal,
+    remoteAddress: raw.socket.remoteAddress ?? '',
+  };
+}
+
+const peers = new WeakMap<object, AuthnRequest['peer'] & object>();
+
+function toAuthnRequest(raw: RawRequest, request: ApiRequest): AuthnRequest {
+  const connection: object = 'stream' in raw ? (raw.stream.session ?? raw.stream) : raw.socket;
+  const socket = raw.socket as TLSSocket;
+  let peer = peers.get(connection);
+  if (peer === undefined) {
+    const certificate = socket.getPeerX509Certificate?.();
+    if (certificate !== undefined) {
+      peer = { raw: certificate.raw, authorized: socket.authorized };
+      peers.set(connection, peer);
+    }
+  }
+  const { method, path, headers, remoteAddress = '' } = request;
+  return { method, path, headers, peer, connection, remoteAddress };
+}

@@ -1,0 +1,73 @@
+/** Upgrade requests: handed to who takes them over, watches over a websocket, or refused with a Status. */
+import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import { StatusError, toStatus } from '#kube/status-error.ts';
+import type { ApiRequest, ApiResponse } from '../contract.ts';
+import { type FrameCache, frameWriter } from './frames.ts';
+import { negotiate } from './negotiate.ts';
+
+/** Unsent bytes above which a websocket watcher is cut off. */
+const maxBuffered = 16 * 1024 * 1024;
+
+export async function acceptUpgrade(
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  apiRequest: ApiRequest,
+  response: ApiResponse,
+  frames: FrameCache,
+): Promise<void> {
+  if (response.type === 'upgrade') response.accept(request, socket, head);
+  else if (response.type === 'watch') await watchOverWebsocket(request, socket, head, apiRequest, response, frames);
+  else refuse(socket, response);
+}
+
+function refuse(socket: Duplex, response: Exclude<ApiResponse, { type: 'upgrade' | 'watch' }>): void {
+  const status = Math.max(response.status, 400);
+  const object =
+    response.type === 'object' && response.status >= 400
+      ? response.object
+      : toStatus(new StatusError('BadRequest', 'this request cannot be upgraded'));
+  const body = `${JSON.stringify(object)}\n`;
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
+
+async function watchOverWebsocket(
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+  apiRequest: ApiRequest,
+  response: Extract<ApiResponse, { type: 'watch' }>,
+  frames: FrameCache,
+): Promise<void> {
+  const write = frameWriter(
+    response.def,
+    {
+      representation: negotiate(apiRequest.headers['accept']),
+      pretty: false,
+      now: new Date(),
+      includeObject: apiRequest.query.get('includeObject') ?? '',
+    },
+    frames,
+  );
+  const server = new WebSocketServer({ noServer: true, maxPayload: 64 * 1024 });
+  const websocket = await new Promise<import('ws').WebSocket>((resolve) => {
+    server.handleUpgrade(request, socket, head, resolve);
+  });
+  const messages = response.messages[Symbol.asyncIterator]();
+  websocket.on('error', () => websocket.terminate());
+  websocket.on('close', () => {
+    void messages.return?.();
+  });
+  for (;;) {
+    const next = await messages.next();
+    if (next.done === true || websocket.readyState !== websocket.OPEN) break;
+    for (const frame of write(next.value)) websocket.send(frame.subarray(0, frame.length - 1), { binary: false });
+    if (websocket.bufferedAmount > maxBuffered) break;
+  }
+  await messages.return?.();
+  websocket.close();
+}

@@ -1,0 +1,100 @@
+/** The API server, put together. */
+import type { KindDef } from '#kube/kind.ts';
+import type { Clock } from '#platform/clock.ts';
+import type { Logger } from '#platform/log.ts';
+import type { Random } from '#platform/random.ts';
+import type { WatchCache } from '#store/contract.ts';
+import { createAdmissionChain } from './admission/chain.ts';
+import type {
+  AdmissionPlugin,
+  ApiRequest,
+  Authenticate,
+  Authorize,
+  ExtraRoute,
+  ObjectStore,
+  ReviewDef,
+  SubresourceDef,
+} from './contract.ts';
+import type { Core } from './core.ts';
+import { createHandler, type Handle } from './handler.ts';
+import { createHttpServer, type HttpServer, type TlsMaterial } from './http/server.ts';
+import { createObjectStore } from './objects.ts';
+import { createRegistry, type Registry } from './registry.ts';
+
+export interface ApiServerConfig {
+  /** Largest body in bytes; default 3 MiB. */
+  readonly bodyLimit?: number;
+  /** Default 60,000. */
+  readonly requestTimeoutMs?: number;
+}
+
+export interface ApiServerOptions {
+  /** Made with `present: presentStored` (view.ts). */
+  readonly cache: WatchCache;
+  readonly kinds: readonly KindDef[];
+  readonly authorize: Authorize;
+  /** Called once: plugins read and write through the server's own store. */
+  readonly admission: (objects: ObjectStore) => readonly AdmissionPlugin[];
+  readonly subresources: readonly SubresourceDef[];
+  readonly reviews: readonly ReviewDef[];
+  readonly extraRoutes: readonly ExtraRoute[];
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly config: ApiServerConfig;
+}
+
+export interface ApiServer {
+  /** The transport-independent core: a request with its user in, a response out. Never rejects. */
+  readonly handle: Handle;
+  readonly objects: ObjectStore;
+  readonly registry: Registry;
+  /** An HTTPS server over this core; it is not listening yet. */
+  readonly createHttp: (options: { readonly tls: TlsMaterial; readonly authenticate: Authenticate }) => HttpServer;
+}
+
+const publicPaths = new Set(['/healthz', '/livez', '/readyz', '/version']);
+
+export function createApiServer(options: ApiServerOptions): ApiServer {
+  const { cache, clock, random, log, config } = options;
+  const registry = createRegistry(options.kinds, options.subresources);
+  const objects = createObjectStore({ cache, registry, clock, random });
+  const core: Core = {
+    cache,
+    registry,
+    objects,
+    admission: createAdmissionChain(options.admission(objects)),
+    authorize: options.authorize,
+    clock,
+    random,
+    log,
+    hooks: new Map(),
+  };
+  const openRoutes = options.extraRoutes.filter((r) => r.access === 'none');
+  const handle = createHandler({
+    core,
+    reviews: options.reviews,
+    paths: [routePaths(options.extraRoutes)],
+    alwaysAllowed: (path) => publicPaths.has(path) || openRoutes.some((r) => routeMatches(r, path)),
+  });
+  return {
+    handle,
+    objects,
+    registry,
+    createHttp: ({ tls, authenticate }) =>
+      createHttpServer(
+        {
+          tls,
+          ...(config.bodyLimit === undefined ? {} : { bodyLimit: config.bodyLimit }),
+          ...(config.requestTimeoutMs === undefined ? {} : { requestTimeoutMs: config.requestTimeoutMs }),
+        },
+        { handle, authenticate, clock, log, observe: () => undefined },
+      ),
+  };
+}
+
+const routeMatches = (route: ExtraRoute, path: string): boolean =>
+  route.path.endsWith('/*') ? path.startsWith(route.path.slice(0, -1)) : path === route.path;
+
+const routePaths = (routes: readonly ExtraRoute[]) => (request: ApiRequest) =>
+  routes.find((r) => routeMatches(r, request.path) && r.methods.includes(request.method))?.handle(request);

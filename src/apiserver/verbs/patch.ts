@@ -1,0 +1,94 @@
+/** PATCH: JSON patch, merge patch, strategic merge patch, server-side apply. */
+import type { FieldValidation } from '#kube/decode.ts';
+import type { KindDef } from '#kube/kind.ts';
+import type { Stored } from '#kube/object.ts';
+import { parseBody } from '#kube/parse-body.ts';
+import { applyJsonPatch } from '#kube/patch-json.ts';
+import { applyMergePatch } from '#kube/patch-merge.ts';
+import { applyStrategicPatch } from '#kube/patch-strategic.ts';
+import { definition } from '#kube/schema-registry.ts';
+import { badRequest, StatusError } from '#kube/status-error.ts';
+import { draftOf, requireBody } from '../codec.ts';
+import type { ApiRequest, ApiResponse } from '../contract.ts';
+import type { VerbRequest } from '../core.ts';
+import { matchName, matchNamespace } from '../meta.ts';
+import { parseWriteParameters, type WriteParameters } from '../options.ts';
+import { type UpdatePart, updateObject } from './write.ts';
+
+export const patchTypes = {
+  json: 'application/json-patch+json',
+  merge: 'application/merge-patch+json',
+  strategic: 'application/strategic-merge-patch+json',
+  apply: 'application/apply-patch+yaml',
+} as const;
+
+type PatchType = keyof typeof patchTypes;
+
+/** The kind of a patch by its content type. Throws StatusError UnsupportedMediaType. */
+export function patchTypeOf(request: ApiRequest, custom: boolean): PatchType {
+  const media = (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  const types = Object.entries(patchTypes).filter(([type]) => !custom || type !== 'strategic');
+  const found = types.find(([, name]) => name === media);
+  if (found === undefined)
+    throw new StatusError(
+      'UnsupportedMediaType',
+      `the body of the request was in an unknown format - accepted media types include: ${types.map(([, name]) => name).join(', ')}`,
+    );
+  return found[0] as PatchType;
+}
+
+/** The parsed patch. Throws StatusError BadRequest. */
+function patchBody(request: ApiRequest, type: PatchType): unknown {
+  if (request.object !== undefined) return request.object;
+  const { value } = parseBody(requireBody(request), type === 'apply' ? 'yaml' : 'json', false);
+  return value;
+}
+
+/** Applies a patch (but not server-side apply) to a JSON value. Throws StatusError. */
+export function applyPatch(type: Exclude<PatchType, 'apply'>, current: unknown, patch: unknown, def: Pick<KindDef, 'schema'>): unknown {
+  switch (type) {
+    case 'json':
+      return applyJsonPatch(current, patch);
+    case 'merge':
+      return applyMergePatch(current, patch);
+    case 'strategic':
+      return applyStrategicPatch(current, patch, def.schema, (name) => definition(name) ?? {});
+  }
+}
+
+/** PATCH of an object, or of the part of it that a subresource writes. Throws StatusError. */
+export async function patch(r: VerbRequest, part?: UpdatePart): Promise<ApiResponse> {
+  const { def, custom } = r.resource;
+  const parameters = parseWriteParameters(r.request.query, 'PatchOptions');
+  const type = patchTypeOf(r.request, custom);
+  const body = patchBody(r.request, type);
+  if (type === 'apply') throw new StatusError('UnsupportedMediaType', 'server-side apply is not supported yet');
+  if (parameters.force !== undefined)
+    throw new StatusError('Invalid', 'PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for non-apply patch');
+  const { entry, created } = await updateObject(r, {
+    build: (current) => patched(r, type, current, body, parameters),
+    dryRun: parameters.dryRun,
+    createAllowed: false,
+    retryConflicts: true,
+    ...(part === undefined ? {} : { part }),
+  });
+  return { type: 'entry', status: created ? 201 : 200, def, entry };
+}
+
+function patched(
+  r: VerbRequest,
+  type: Exclude<PatchType, 'apply'>,
+  current: Stored | undefined,
+  body: unknown,
+  parameters: WriteParameters,
+) {
+  const { def } = r.resource;
+  const value = applyPatch(type, current, body, def);
+  r.warnings.length = 0;
+  const validation: FieldValidation = parameters.fieldValidation;
+  const draft = draftOf(def, value, validation, r.warnings);
+  if (draft.metadata.name === undefined) throw badRequest('metadata.name must not be removed by a patch');
+  matchNamespace(def, draft, r.info.namespace);
+  matchName(draft, r.info.name);
+  return draft;
+}

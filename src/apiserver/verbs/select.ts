@@ -1,0 +1,43 @@
+/** Label and field selectors of lists and watches as one test on entries. */
+import type { KindDef } from '#kube/kind.ts';
+import type { Stored } from '#kube/object.ts';
+import { exactFieldValue, matchesFields, matchesLabels, parseFieldSelector, parseLabelSelector } from '#kube/selector.ts';
+import { badRequest } from '#kube/status-error.ts';
+import type { CachedEntry } from '#store/contract.ts';
+import { viewOf } from '../view.ts';
+
+export interface Selection {
+  /** True when everything matches: then no entry is parsed. */
+  readonly all: boolean;
+  readonly matches: (entry: CachedEntry) => boolean;
+  /** The one name that metadata.name=… asks for. */
+  readonly name: string | undefined;
+}
+
+/** Throws StatusError BadRequest for selectors that cannot be parsed or fields that the kind does not select by. */
+export function selectionOf(def: KindDef, labelSelector: string, fieldSelector: string, name = ''): Selection {
+  const labels = parseLabelSelector(labelSelector);
+  const fields = [...parseFieldSelector(fieldSelector)];
+  if (name !== '') fields.push({ field: 'metadata.name', operator: '=', value: name });
+  for (const { field } of fields)
+    if (field !== 'metadata.name' && !isSelectable(def, field)) throw badRequest(`field label not supported: ${field}`);
+  const view = viewOf(def);
+  const fieldOf = (object: Stored) => (field: string) => {
+    if (field === 'metadata.name') return object.metadata.name;
+    if (field === 'metadata.namespace') return object.metadata.namespace ?? '';
+    return def.selectableFields?.[field]?.(object);
+  };
+  return {
+    all: labels.length === 0 && fields.length === 0,
+    name: exactFieldValue(fields, 'metadata.name'),
+    matches: (entry) => {
+      const object = view.object(entry);
+      return matchesLabels(labels, object.metadata.labels) && matchesFields(fields, fieldOf(object));
+    },
+  };
+}
+
+function isSelectable(def: KindDef, field: string): boolean {
+  if (field === 'metadata.namespace') return true;
+  return def.selectableFields !== undefined && Object.hasOwn(def.selectableFields, field);
+}

@@ -1,0 +1,296 @@
+/**
+ * The path that every write takes: admission, strategy, validation, the store. k8s.io/apiserver pkg/registry/generic/registry
+ * Store and pkg/registry/rest.
+ */
+import type { Draft, StrategyContext } from '#kube/kind.ts';
+import type { KubeObject, Stored } from '#kube/object.ts';
+import { alreadyExists, conflict, type FieldError, invalid, isStatus, modifiedMessage, notFound, StatusError } from '#kube/status-error.ts';
+import type { CachedEntry } from '#store/contract.ts';
+import type { AdmissionOperation, AdmissionRequest } from '../contract.ts';
+import { hooksOf, strategyContext, type VerbRequest } from '../core.ts';
+import { objectKeyOf } from '../keys.ts';
+import { canonicalJson, carryMeta, generatedName, initializeMeta, metaOf, specChanged, validateMeta, validateMetaUpdate } from '../meta.ts';
+import { parseResourceVersion } from '../options.ts';
+import { createEntry, deleteEntry, encodeFor, readEntry, updateEntry } from '../storage.ts';
+import { looseEntry, presentStored, viewOf } from '../view.ts';
+
+/** Attempts to find a free generated name, as upstream since 1.30. */
+const nameAttempts = 8;
+
+export interface WriteResult {
+  readonly entry: CachedEntry;
+  readonly created: boolean;
+}
+
+export function admissionRequest(
+  r: VerbRequest,
+  operation: AdmissionOperation,
+  at: { readonly namespace: string; readonly name: string; readonly dryRun: boolean },
+  object: Draft | undefined,
+  oldObject: KubeObject | undefined,
+  options: Readonly<Record<string, unknown>> = {},
+): AdmissionRequest {
+  return {
+    operation,
+    def: r.resource.def,
+    subresource: r.info.subresource,
+    namespace: at.namespace,
+    name: at.name,
+    object,
+    oldObject,
+    options,
+    dryRun: at.dryRun,
+    user: r.request.user,
+    signal: r.request.signal,
+    warn: (message) => {
+      r.warnings.push(message);
+    },
+    audit: () => undefined,
+  };
+}
+
+const fail = (r: VerbRequest, object: KubeObject, errors: readonly FieldError[]): void => {
+  if (errors.length > 0) throw invalid(r.resource.def.ref, object.metadata.name ?? '', errors);
+};
+
+/**
+ * Writes a new object. `draft` is decoded and defaulted; its namespace is checked. Throws StatusError.
+ */
+export async function createObject(r: VerbRequest, draft: Draft, dryRun: boolean): Promise<CachedEntry> {
+  const { core } = r;
+  const { def } = r.resource;
+  const meta = metaOf(draft);
+  const generated = (meta.name === undefined || meta.name === '') && meta.generateName !== undefined && meta.generateName !== '';
+  const namespace = def.ref.namespaced ? r.info.namespace : '';
+  const context = strategyContext(core, r.request, r.info);
+  const admission = admissionRequest(r, 'CREATE', { namespace, name: meta.name ?? '', dryRun }, draft, undefined);
+  await core.admission.admit(admission);
+  if (meta.resourceVersion !== undefined && meta.resourceVersion !== '' && meta.resourceVersion !== '0')
+    throw new StatusError('BadRequest', 'resourceVersion should not be set on objects to be created');
+  initializeMeta(core, def, draft);
+  def.prepareForCreate?.(draft, context);
+  for (let attempt = 1; ; attempt++) {
+    if (generated) meta.name = generatedName(core, meta.generateName ?? '');
+    try {
+      return await createOnce(r, draft, context, { ...admission, name: meta.name ?? '' }, dryRun);
+    } catch (error) {
+      if (!generated || attempt >= nameAttempts || !isStatus(error, 'AlreadyExists')) throw error;
+      meta.uid = core.random.uuid();
+    }
+  }
+}
+
+async function createOnce(
+  r: VerbRequest,
+  draft: Draft,
+  context: StrategyContext,
+  admission: AdmissionRequest,
+  dryRun: boolean,
+): Promise<CachedEntry> {
+  const { core } = r;
+  const { def } = r.resource;
+  const hooks = hooksOf(core, def);
+  const held = hooks?.beforeWrite?.({ draft, old: undefined, dryRun, context });
+  try {
+    const object = draft as unknown as KubeObject;
+    fail(r, object, [...validateMeta(def, object), ...(def.validate?.(object, context) ?? [])]);
+    r.warnings.push(...(def.warnings?.(object, undefined) ?? []));
+    await core.admission.validate(admission);
+    const name = object.metadata.name ?? '';
+    if (dryRun) {
+      if (readEntry(core, def, admission.namespace, name) !== undefined) throw alreadyExists(def.ref, name);
+      held?.undo();
+      return looseEntry({
+        key: objectKeyOf(def, admission.namespace, name),
+        value: encodeFor(def, draft),
+        revision: 0,
+        createRevision: 0,
+      });
+    }
+    const entry = await createEntry(core, def, admission.namespace, draft);
+    hooks?.afterWrite?.(viewOf(def).object(entry), undefined);
+    return entry;
+  } catch (error) {
+    held?.undo();
+    throw error;
+  }
+}
+
+export interface UpdatePlan {
+  /** Makes the new object from the current one; called again when a retry finds a newer one. Undefined `current`: there is none. */
+  readonly build: (current: Stored | undefined, entry: CachedEntry | undefined) => Promise<Draft> | Draft;
+  readonly dryRun: boolean;
+  /** PUT on a free name, or server-side apply, may create. */
+  readonly createAllowed: boolean;
+  /** A patch without resourceVersion is tried again on the newer object. */
+  readonly retryConflicts: boolean;
+  /** 'status' and further subresources write only their part. Default: the main resource. */
+  readonly part?: UpdatePart;
+}
+
+/** What a subresource may write. */
+export interface UpdatePart {
+  /** Changes the draft so that only what the subresource may change differs from the old object. */
+  readonly restrict: (draft: Draft, old: Stored, context: StrategyContext) => void;
+  readonly validate?: (object: KubeObject, old: Stored, context: StrategyContext) => readonly FieldError[];
+}
+
+const maxConflictRetries = 100;
+
+/** Updates, or creates where the plan allows. Throws StatusError. */
+export async function updateObject(r: VerbRequest, plan: UpdatePlan): Promise<WriteResult> {
+  const { core } = r;
+  const { def } = r.resource;
+  const namespace = def.ref.namespaced ? r.info.namespace : '';
+  const { name } = r.info;
+  for (let attempt = 1; ; attempt++) {
+    const entry = readEntry(core, def, namespace, name);
+    if (entry === undefined) {
+      if (!plan.createAllowed) throw notFound(def.ref, name);
+      return await createThroughUpdate(r, plan);
+    }
+    try {
+      return { entry: await updateOnce(r, plan, entry, namespace), created: false };
+    } catch (error) {
+      if (!(error instanceof RaceLost) || attempt >= maxConflictRetries) throw error instanceof RaceLost ? error.cause : error;
+    }
+  }
+}
+
+/** Somebody else's write came in between: the update is to be tried again on the newer object. */
+class RaceLost extends Error {}
+
+async function createThroughUpdate(r: VerbRequest, plan: UpdatePlan): Promise<WriteResult> {
+  const draft = await plan.build(undefined, undefined);
+  const meta = metaOf(draft);
+  if (meta.uid !== undefined && meta.uid !== '')
+    throw conflict(r.resource.def.ref, r.info.name, `Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: `);
+  if (parseResourceVersion(meta.resourceVersion) !== undefined && meta.resourceVersion !== '0')
+    throw notFound(r.resource.def.ref, r.info.name);
+  return { entry: await createObject({ ...r, info: { ...r.info, verb: 'create' } }, draft, plan.dryRun), created: true };
+}
+
+async function updateOnce(r: VerbRequest, plan: UpdatePlan, entry: CachedEntry, namespace: string): Promise<CachedEntry> {
+  const { core } = r;
+  const { def } = r.resource;
+  const old = viewOf(def).object(entry);
+  const context = strategyContext(core, r.request, r.info);
+  const draft = await plan.build(old, entry);
+  const unconditional = checkPreconditions(r, draft, old);
+  carryMeta(draft, old);
+  await core.admission.admit(admissionRequest(r, 'UPDATE', { namespace, name: r.info.name, dryRun: plan.dryRun }, draft, old));
+  restrict(r, plan, draft, old, context);
+  metaOf(draft).resourceVersion = old.metadata.resourceVersion;
+  const hooks = plan.part === undefined ? hooksOf(core, def) : undefined;
+  const held = hooks?.beforeWrite?.({ draft, old, dryRun: plan.dryRun, context });
+  try {
+    const object = draft as unknown as KubeObject;
+    validateUpdate(r, plan, object, old, context);
+    await core.admission.validate(admissionRequest(r, 'UPDATE', { namespace, name: r.info.name, dryRun: plan.dryRun }, draft, old));
+    const result = await commit(r, plan, { draft, old, entry, unconditional });
+    if (plan.dryRun) held?.undo();
+    return result;
+  } catch (error) {
+    held?.undo();
+    throw error;
+  }
+}
+
+/** True when the write is bound to no version. Throws StatusError Conflict or Invalid. */
+function checkPreconditions(r: VerbRequest, draft: Draft, old: Stored): boolean {
+  const { def } = r.resource;
+  const { name } = r.info;
+  const meta = draft.metadata;
+  if (meta.uid !== undefined && meta.uid !== '' && meta.uid !== old.metadata.uid)
+    throw conflict(def.ref, name, `Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: ${old.metadata.uid}`);
+  const version = parseResourceVersion(meta.resourceVersion);
+  if (version === undefined || version === 0) {
+    if (def.unconditionalUpdate === false)
+      throw invalid(def.ref, name, [
+        { field: 'metadata.resourceVersion', type: 'FieldValueInvalid', message: 'Invalid value: 0: must be specified for an update' },
+      ]);
+    return true;
+  }
+  if (String(version) !== old.metadata.resourceVersion) throw conflict(def.ref, name, modifiedMessage);
+  return false;
+}
+
+function restrict(r: VerbRequest, plan: UpdatePlan, draft: Draft, old: Stored, context: StrategyContext): void {
+  const { def } = r.resource;
+  if (plan.part !== undefined) {
+    plan.part.restrict(draft, old, context);
+    return;
+  }
+  if (def.hasStatus === true) {
+    if (old['status' as keyof Stored] === undefined) delete draft['status'];
+    else draft['status'] = structuredClone(old['status' as keyof Stored]);
+  }
+  def.prepareForUpdate?.(draft, old, context);
+  if (def.generation === 'spec' && specChanged(draft as unknown as KubeObject, old))
+    metaOf(draft).generation = (old.metadata.generation ?? 0) + 1;
+}
+
+function validateUpdate(r: VerbRequest, plan: UpdatePlan, object: KubeObject, old: Stored, context: StrategyContext): void {
+  const { def } = r.resource;
+  const errors = [...validateMeta(def, object), ...validateMetaUpdate(object, old)];
+  if (plan.part === undefined) errors.push(...(def.validateUpdate?.(object, old, context) ?? def.validate?.(object, context) ?? []));
+  else errors.push(...(plan.part.validate?.(object, old, context) ?? []));
+  fail(r, object, errors);
+  if (plan.part === undefined) r.warnings.push(...(def.warnings?.(object, old) ?? []));
+}
+
+interface Commit {
+  readonly draft: Draft;
+  readonly old: Stored;
+  readonly entry: CachedEntry;
+  readonly unconditional: boolean;
+}
+
+/** True when the object is being deleted and nothing holds it any more. */
+export function isFinished(r: VerbRequest, object: KubeObject): boolean {
+  const { deletionTimestamp, deletionGracePeriodSeconds, finalizers } = object.metadata;
+  return (
+    deletionTimestamp !== undefined &&
+    (finalizers ?? []).length === 0 &&
+    (deletionGracePeriodSeconds ?? 0) === 0 &&
+    r.resource.def.holdsDeletion?.(object) !== true
+  );
+}
+
+async function commit(r: VerbRequest, plan: UpdatePlan, c: Commit): Promise<CachedEntry> {
+  const { core } = r;
+  const { def } = r.resource;
+  const hooks = hooksOf(core, def);
+  const object = c.draft as unknown as KubeObject;
+  const bytes = encodeFor(def, c.draft);
+  const served = presentStored(bytes, c.entry.revision);
+  if (plan.dryRun) return looseEntry({ ...entryFields(c.entry), value: served });
+  if (isFinished(r, object)) {
+    const removed = await raced(plan, c, () => deleteEntry(core, def, c.entry, r.info.name));
+    hooks?.afterDelete?.(object);
+    return looseEntry({ ...entryFields(removed), value: presentStored(bytes, removed.revision) });
+  }
+  if (sameContent(served, c, object)) return c.entry;
+  const entry = await raced(plan, c, () => updateEntry(core, def, c.entry, bytes, r.info.name));
+  hooks?.afterWrite?.(viewOf(def).object(entry), c.old);
+  return entry;
+}
+
+/** A write that changes nothing is none: key order does not count. */
+const sameContent = (served: Uint8Array, c: Commit, object: KubeObject): boolean =>
+  served.length === c.entry.value.length && (Buffer.compare(served, c.entry.value) === 0 || canonicalJson(c.old) === canonicalJson(object));
+
+const entryFields = (e: CachedEntry): Pick<CachedEntry, 'key' | 'revision' | 'createRevision'> => ({
+  key: e.key,
+  revision: e.revision,
+  createRevision: e.createRevision,
+});
+
+async function raced<T>(plan: UpdatePlan, c: Commit, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    if (isStatus(error, 'Conflict', 'NotFound') && (c.unconditional || plan.retryConflicts)) throw new RaceLost('', { cause: error });
+    throw error;
+  }
+}
