@@ -25,7 +25,10 @@ export interface DecodeContext {
 export interface Node {
   /** Decodes a value that is neither null nor undefined. Throws GoTypeError. */
   readonly decode: (value: unknown, context: DecodeContext) => unknown;
-  /** What Go's zero value is written as; undefined where it is nil. */
+  /**
+   * What Go's zero value is written as; undefined where it is nil. A list or map without omitempty that is nil in Go is
+   * written as null there and as an empty one here: clients read the same, and code need not ask.
+   */
   readonly zero: () => unknown;
   /** True for values that omitempty leaves out. */
   readonly empty: (value: unknown) => boolean;
@@ -112,7 +115,7 @@ function structNode(schema: Schema, name: string): Node {
     const made = new Map<string, FieldPlan>();
     for (const [field, property] of Object.entries(schema.properties ?? {})) {
       const node = compile(property, false);
-      const typeMeta = field === 'kind' || field === 'apiVersion';
+      const typeMeta = (field === 'kind' || field === 'apiVersion') && property.proto === undefined;
       const plan = {
         name: field,
         node,
@@ -185,7 +188,7 @@ function listNode(schema: Schema): Node {
       }
       return result;
     },
-    zero: nothing,
+    zero: () => [],
     empty: (value) => Array.isArray(value) && value.length === 0,
     struct: false,
   };
@@ -217,7 +220,7 @@ function mapNode(schema: Schema): Node {
       context.mapKeys.pop();
       return result;
     },
-    zero: nothing,
+    zero: () => ({}),
     empty: (value) => Object.keys(value as object).length === 0,
     struct: false,
   };

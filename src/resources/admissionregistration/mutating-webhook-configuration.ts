@@ -1,7 +1,16 @@
 import { mutatingWebhookConfigurations } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
+import { webhookDefaults } from './defaults.ts';
+import { webhooksTable } from './table.ts';
 
 export const mutatingWebhookConfigurationKind = defineKind(mutatingWebhookConfigurations, {
   generation: 'spec',
   unconditionalUpdate: false,
+  defaults: (object) => {
+    for (const webhook of object.webhooks ?? []) {
+      webhookDefaults(webhook);
+      webhook.reinvocationPolicy ??= 'Never';
+    }
+  },
+  table: webhooksTable,
 });

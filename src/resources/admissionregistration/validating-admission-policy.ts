@@ -1,8 +1,16 @@
 import { validatingAdmissionPolicies } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
+import { matchResourcesDefaults } from './defaults.ts';
+import { policyTable } from './table.ts';
 
 export const validatingAdmissionPolicyKind = defineKind(validatingAdmissionPolicies, {
   hasStatus: true,
   generation: 'spec',
   unconditionalUpdate: false,
+  defaults: (object) => {
+    if (object.spec === undefined) return;
+    object.spec.failurePolicy ??= 'Fail';
+    matchResourcesDefaults(object.spec.matchConstraints);
+  },
+  table: policyTable('Validations'),
 });

@@ -1,7 +1,13 @@
 import { validatingWebhookConfigurations } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
+import { webhookDefaults } from './defaults.ts';
+import { webhooksTable } from './table.ts';
 
 export const validatingWebhookConfigurationKind = defineKind(validatingWebhookConfigurations, {
   generation: 'spec',
   unconditionalUpdate: false,
+  defaults: (object) => {
+    for (const webhook of object.webhooks ?? []) webhookDefaults(webhook);
+  },
+  table: webhooksTable,
 });

@@ -1,8 +1,30 @@
+import type { CustomResourceDefinition } from '#kube/generated/apiextensions-v1.ts';
 import { customResourceDefinitions } from '#kube/refs.ts';
-import { defineKind } from '../define.ts';
+import { defineKind, type Mutable } from '../define.ts';
+
+/** Notes the storage version among those that objects may be stored in. */
+function noteStoredVersion(object: Mutable<CustomResourceDefinition>): void {
+  const status = object.status ?? {};
+  object.status = status;
+  const stored = status.storedVersions ?? [];
+  const storage = object.spec.versions.find((v) => v.storage)?.name;
+  status.storedVersions = storage === undefined || stored.includes(storage) ? stored : [...stored, storage];
+}
 
 export const customResourceDefinitionKind = defineKind(customResourceDefinitions, {
   hasStatus: true,
   generation: 'spec',
   unconditionalUpdate: false,
+  defaults: (object) => {
+    const { names, conversion } = object.spec;
+    names.singular ||= names.kind.toLowerCase();
+    names.listKind ||= `${names.kind}List`;
+    if (conversion === undefined) object.spec.conversion = { strategy: 'None' };
+    else if (conversion.webhook?.clientConfig?.service !== undefined) conversion.webhook.clientConfig.service.port ??= 443;
+  },
+  prepareForCreate: noteStoredVersion,
+  prepareForUpdate: (object, old) => {
+    object.status = structuredClone(old.status ?? {}) as NonNullable<typeof object.status>;
+    noteStoredVersion(object);
+  },
 });

@@ -1,10 +1,35 @@
 import { allVerbs } from '#kube/kind.ts';
 import { namespaces } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
+import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
+
+/** The finalizer that holds a namespace until its content is gone. */
+const contentFinalizer = 'kubernetes';
 
 export const namespaceKind = defineKind(namespaces, {
   hasStatus: true,
   nameFormat: 'label',
   subresources: ['finalize'],
   verbs: allVerbs.filter((verb) => verb !== 'deletecollection'),
+  defaults: (object) => {
+    const { name } = object.metadata;
+    if (name !== undefined && name !== '') object.metadata.labels = { ...object.metadata.labels, 'kubernetes.io/metadata.name': name };
+    object.status ??= {};
+    object.status.phase ||= 'Active';
+  },
+  prepareForCreate: (object) => {
+    object.status = { phase: 'Active' };
+    object.spec ??= {};
+    const finalizers = object.spec.finalizers ?? [];
+    if (!finalizers.includes(contentFinalizer)) object.spec.finalizers = [...finalizers, contentFinalizer];
+  },
+  prepareForUpdate: (object, old) => {
+    if (old.spec?.finalizers === undefined) delete object.spec?.finalizers;
+    else object.spec = { ...object.spec, finalizers: [...old.spec.finalizers] };
+  },
+  selectableFields: { 'status.phase': (object) => object.status?.phase ?? '', name: (object) => object.metadata.name ?? '' },
+  table: {
+    columns: [nameColumn, column('Status', 'The status of the namespace.'), ageColumn],
+    cells: (object, now) => [object.metadata.name ?? '', object.status?.phase ?? '', ageOf(object, now)],
+  },
 });

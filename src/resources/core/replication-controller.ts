@@ -1,8 +1,49 @@
 import { replicationControllers } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
+import { ageColumn, ageOf, column, containerCells, containerColumns, formatLabels, nameColumn, selectorColumn } from '../print.ts';
+import { templateDefaults } from './pod-defaults.ts';
 
 export const replicationControllerKind = defineKind(replicationControllers, {
   hasStatus: true,
   generation: 'spec',
   defaultPropagation: 'Orphan',
+  defaults: (object) => {
+    const { spec, metadata } = object;
+    if (spec === undefined) return;
+    const labels = spec.template?.metadata?.labels;
+    if (labels !== undefined && Object.keys(labels).length > 0) {
+      if (Object.keys(spec.selector ?? {}).length === 0) spec.selector = { ...labels };
+      if (Object.keys(metadata.labels ?? {}).length === 0) metadata.labels = { ...labels };
+    }
+    templateDefaults(spec.template);
+  },
+  scale: {
+    specReplicasPath: 'spec.replicas',
+    statusReplicasPath: 'status.replicas',
+    selector: (object) => {
+      const selector = (object as { readonly spec?: { readonly selector?: Readonly<Record<string, string>> } }).spec?.selector;
+      return formatLabels(selector).replace('<none>', '');
+    },
+  },
+  selectableFields: { 'status.replicas': (object) => String(object.status?.replicas ?? 0) },
+  table: {
+    columns: [
+      nameColumn,
+      column('Desired', 'The number of desired replicas.', 'integer'),
+      column('Current', 'The number of replicas that exist.', 'integer'),
+      column('Ready', 'The number of replicas that are ready.', 'integer'),
+      ageColumn,
+      ...containerColumns,
+      selectorColumn,
+    ],
+    cells: (object, now) => [
+      object.metadata.name ?? '',
+      object.spec?.replicas ?? 0,
+      object.status?.replicas ?? 0,
+      object.status?.readyReplicas ?? 0,
+      ageOf(object, now),
+      ...containerCells(object.spec?.template?.spec?.containers),
+      formatLabels(object.spec?.selector),
+    ],
+  },
 });

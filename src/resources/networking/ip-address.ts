@@ -1,4 +1,17 @@
 import { ipAddresses } from '#kube/refs.ts';
+import { groupResource } from '#kube/status-error.ts';
 import { defineKind } from '../define.ts';
+import { column, nameColumn } from '../print.ts';
 
-export const ipAddressKind = defineKind(ipAddresses);
+export const ipAddressKind = defineKind(ipAddresses, {
+  nameFormat: 'path',
+  table: {
+    columns: [nameColumn, column('ParentRef', 'The object that holds the address.')],
+    cells: (object) => {
+      const p = object.spec?.parentRef;
+      if (p === undefined) return [object.metadata.name ?? '', '<none>'];
+      const resource = groupResource({ group: p.group ?? '', plural: p.resource ?? '' }).toLowerCase();
+      return [object.metadata.name ?? '', [resource, ...(p.namespace ? [p.namespace] : []), p.name ?? ''].join('/')];
+    },
+  },
+});

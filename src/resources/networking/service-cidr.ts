@@ -1,4 +1,11 @@
 import { serviceCIDRs } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
+import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
 
-export const serviceCidrKind = defineKind(serviceCIDRs, { hasStatus: true });
+export const serviceCidrKind = defineKind(serviceCIDRs, {
+  hasStatus: true,
+  table: {
+    columns: [nameColumn, column('CIDRs', 'The ranges that addresses of services are taken from.'), ageColumn],
+    cells: (object, now) => [object.metadata.name ?? '', (object.spec?.cidrs ?? []).join(','), ageOf(object, now)],
+  },
+});

@@ -1,4 +1,11 @@
 import { runtimeClasses } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
+import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
 
-export const runtimeClassKind = defineKind(runtimeClasses, { unconditionalUpdate: false });
+export const runtimeClassKind = defineKind(runtimeClasses, {
+  unconditionalUpdate: false,
+  table: {
+    columns: [nameColumn, column('Handler', 'The configuration of the container runtime.'), ageColumn],
+    cells: (object, now) => [object.metadata.name ?? '', object.handler, ageOf(object, now)],
+  },
+});

@@ -1,4 +1,11 @@
 import { csiNodes } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
+import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
 
-export const csiNodeKind = defineKind(csiNodes, { unconditionalUpdate: false });
+export const csiNodeKind = defineKind(csiNodes, {
+  unconditionalUpdate: false,
+  table: {
+    columns: [nameColumn, column('Drivers', 'The number of CSI drivers of the node.', 'integer'), ageColumn],
+    cells: (object, now) => [object.metadata.name ?? '', object.spec?.drivers.length ?? 0, ageOf(object, now)],
+  },
+});

@@ -1,4 +1,15 @@
 import { csiStorageCapacities } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
+import { column, nameColumn } from '../print.ts';
 
-export const csiStorageCapacityKind = defineKind(csiStorageCapacities, { unconditionalUpdate: false });
+export const csiStorageCapacityKind = defineKind(csiStorageCapacities, {
+  unconditionalUpdate: false,
+  table: {
+    columns: [nameColumn, column('StorageClassName', 'The class that the capacity is for.'), column('Capacity', 'What is left.')],
+    cells: (object) => [
+      object.metadata.name ?? '',
+      object.storageClassName,
+      object.capacity === undefined ? '<unset>' : String(object.capacity),
+    ],
+  },
+});

@@ -1,4 +1,33 @@
 import { storageClasses } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
+import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
 
-export const storageClassKind = defineKind(storageClasses);
+const defaultAnnotations = ['storageclass.kubernetes.io/is-default-class', 'storageclass.beta.kubernetes.io/is-default-class'];
+
+export const storageClassKind = defineKind(storageClasses, {
+  defaults: (object) => {
+    object.reclaimPolicy ??= 'Delete';
+    object.volumeBindingMode ??= 'Immediate';
+  },
+  table: {
+    columns: [
+      nameColumn,
+      column('Provisioner', 'What makes the volumes.'),
+      column('ReclaimPolicy', 'What happens to a volume when its claim is gone.'),
+      column('VolumeBindingMode', 'When volumes are made and bound.'),
+      column('AllowVolumeExpansion', 'Whether claims may be made larger.'),
+      ageColumn,
+    ],
+    cells: (object, now) => {
+      const isDefault = defaultAnnotations.some((key) => object.metadata.annotations?.[key] === 'true');
+      return [
+        isDefault ? `${object.metadata.name} (default)` : (object.metadata.name ?? ''),
+        object.provisioner,
+        object.reclaimPolicy ?? 'Delete',
+        object.volumeBindingMode ?? '<unset>',
+        object.allowVolumeExpansion ?? false,
+        ageOf(object, now),
+      ];
+    },
+  },
+});

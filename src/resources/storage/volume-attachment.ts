@@ -1,4 +1,26 @@
 import { volumeAttachments } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
+import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
 
-export const volumeAttachmentKind = defineKind(volumeAttachments, { hasStatus: true, unconditionalUpdate: false });
+export const volumeAttachmentKind = defineKind(volumeAttachments, {
+  hasStatus: true,
+  unconditionalUpdate: false,
+  table: {
+    columns: [
+      nameColumn,
+      column('Attacher', 'The driver that attaches the volume.', 'string'),
+      column('PV', 'The persistent volume to attach.'),
+      column('Node', 'The node to attach it to.'),
+      column('Attached', 'Whether it is attached.', 'boolean'),
+      ageColumn,
+    ],
+    cells: (object, now) => [
+      object.metadata.name ?? '',
+      object.spec.attacher,
+      object.spec.source.persistentVolumeName ?? '',
+      object.spec.nodeName,
+      object.status?.attached ?? false,
+      ageOf(object, now),
+    ],
+  },
+});

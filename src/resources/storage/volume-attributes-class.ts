@@ -1,4 +1,10 @@
 import { volumeAttributesClasses } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
+import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
 
-export const volumeAttributesClassKind = defineKind(volumeAttributesClasses);
+export const volumeAttributesClassKind = defineKind(volumeAttributesClasses, {
+  table: {
+    columns: [nameColumn, column('DriverName', 'The CSI driver that the class is for.'), ageColumn],
+    cells: (object, now) => [object.metadata.name ?? '', object.driverName, ageOf(object, now)],
+  },
+});

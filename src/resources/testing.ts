@@ -1,0 +1,34 @@
+/** What tests of kinds share. */
+import { decodeObject } from '#kube/decode.ts';
+import type { Draft, KindDef, StrategyContext } from '#kube/kind.ts';
+import { builtinKinds } from './index.ts';
+
+export const testContext: StrategyContext = {
+  user: { name: 'alice', groups: ['system:authenticated'] },
+  now: new Date('2026-01-02T03:04:05Z'),
+  namespace: 'default',
+  subresource: '',
+};
+
+/** The built-in kind of that name; `version` where there are two. */
+export function kindNamed(kind: string, group?: string, version?: string): KindDef {
+  const found = builtinKinds.find(
+    (k) => k.ref.kind === kind && (group === undefined || k.ref.group === group) && (version === undefined || k.ref.version === version),
+  );
+  if (found === undefined) throw new Error(`no kind ${kind}`);
+  return found;
+}
+
+/** An object decoded and defaulted. */
+export function defaulted(kind: KindDef, value: unknown): Draft {
+  const { object } = decodeObject(kind, value);
+  kind.defaults?.(object);
+  return object;
+}
+
+/** An object as the strategy of a kind makes it on creation. */
+export function created(kind: KindDef, value: unknown): Draft {
+  const object = defaulted(kind, value);
+  kind.prepareForCreate?.(object, testContext);
+  return object;
+}
