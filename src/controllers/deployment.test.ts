@@ -205,7 +205,13 @@ test('scaling in the middle of a rollout is shared out in proportion', async () 
 
 test('Recreate takes down every old pod before it makes a new one', async () => {
   await using cluster = await startCluster(both);
-  await cluster.client.create(deployments, deployment(2, { strategy: { type: 'Recreate' } }));
+  const spec = deployment(2, { strategy: { type: 'Recreate' } });
+  // Pods on a node are deleted gracefully: they stay until the kubelet lets them go.
+  const template = { ...spec.spec?.template, spec: { containers: [{ name: 'c', image: 'web:1' }], nodeName: 'n1' } };
+  await cluster.client.create(
+    deployments,
+    deployment(2, { strategy: { type: 'Recreate' }, template: { metadata: { labels: { app: 'web' } }, ...template } }),
+  );
   await cluster.settle();
   await rollOut(cluster);
   await setImage(cluster, 'web:2');
