@@ -1,8 +1,9 @@
 /** The core: a request with its user in, a response out. Routing, authorization, verbs, and errors as Status. */
 import { StatusError, toStatus } from '#kube/status-error.ts';
 import { ExpiredListError } from './continue.ts';
-import type { ApiRequest, ApiResponse, AuthorizationAttributes, ReviewDef } from './contract.ts';
+import type { ApiRequest, ApiResponse, AuthorizationAttributes, ReviewDef, WatchMessage } from './contract.ts';
 import type { Core, VerbRequest } from './core.ts';
+import type { Metrics } from './metrics.ts';
 import type { Resource } from './registry.ts';
 import { parseRequestInfo, type RequestInfo } from './request-info.ts';
 import { createReview } from './reviews.ts';
@@ -21,11 +22,15 @@ export type PathHandler = (request: ApiRequest, info: RequestInfo) => Promise<Ap
 
 export interface HandlerOptions {
   readonly core: Core;
+  readonly metrics: Pick<Metrics, 'observe' | 'started' | 'ended'>;
   readonly reviews: readonly ReviewDef[];
   readonly paths: readonly PathHandler[];
   /** Paths that anyone may ask for: upstream lets them be authorized too, by system:public-info-viewer. */
   readonly alwaysAllowed: (path: string) => boolean;
 }
+
+/** What a request whose path cannot be read counts as. */
+const unknownPath: RequestInfo = parseRequestInfo('GET', '/', new URLSearchParams());
 
 export type Handle = (request: ApiRequest) => Promise<ApiResponse>;
 
@@ -35,18 +40,40 @@ const notAllowed = (): StatusError =>
 
 export function createHandler(options: HandlerOptions): Handle {
   const { core } = options;
+  const { metrics } = options;
   return async (request) => {
+    const start = core.clock.monotonic();
+    let info = unknownPath;
+    let response: ApiResponse;
+    metrics.started(false);
     try {
-      const info = parseRequestInfo(request.method, request.path, request.query);
-      await authorizeRequest(options, request, info);
-      if (!info.isResource) return await handlePath(options, request, info);
-      const resource = core.registry.resource(info.group, info.version, info.resource);
-      if (resource === undefined) return (await otherPath(options, request, info)) ?? fail(notServed());
-      return await handleResource(options, { core, request, info, resource, warnings: [] });
+      info = parseRequestInfo(request.method, request.path, request.query);
+      response = await dispatch(options, request, info);
     } catch (error) {
-      return errorResponse(core, request, error);
+      response = errorResponse(core, request, error);
+    } finally {
+      metrics.ended(false);
     }
+    metrics.observe(info, request, 'status' in response ? response.status : 101, (core.clock.monotonic() - start) / 1000);
+    return response.type === 'watch' ? { ...response, messages: counted(response.messages, metrics) } : response;
   };
+}
+
+async function* counted(messages: AsyncIterable<WatchMessage>, metrics: HandlerOptions['metrics']): AsyncIterable<WatchMessage> {
+  metrics.started(true);
+  try {
+    yield* messages;
+  } finally {
+    metrics.ended(true);
+  }
+}
+
+async function dispatch(options: HandlerOptions, request: ApiRequest, info: RequestInfo): Promise<ApiResponse> {
+  await authorizeRequest(options, request, info);
+  if (!info.isResource) return await handlePath(options, request, info);
+  const resource = options.core.registry.resource(info.group, info.version, info.resource);
+  if (resource === undefined) return (await otherPath(options, request, info)) ?? fail(notServed());
+  return await handleResource(options, { core: options.core, request, info, resource, warnings: [] });
 }
 
 function fail(error: StatusError): never {

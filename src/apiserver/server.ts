@@ -3,7 +3,7 @@ import type { KindDef } from '#kube/kind.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { Random } from '#platform/random.ts';
-import type { WatchCache } from '#store/contract.ts';
+import type { StoreStats, WatchCache } from '#store/contract.ts';
 import { createAdmissionChain } from './admission/chain.ts';
 import type {
   AdmissionPlugin,
@@ -16,12 +16,19 @@ import type {
   SubresourceDef,
 } from './contract.ts';
 import type { Core } from './core.ts';
+import { createDiscovery } from './discovery/discovery.ts';
 import { createHandler, type Handle } from './handler.ts';
+import { createHealth, type HealthCheck } from './health.ts';
 import { createHttpServer, type HttpServer, type TlsMaterial } from './http/server.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
 import { createObjectStore } from './objects.ts';
+import { createPlainPaths, type VersionInfo } from './paths.ts';
 import { createRegistry, type Registry } from './registry.ts';
 
 export interface ApiServerConfig {
+  readonly version: VersionInfo;
+  /** "10.0.0.1:6443". */
+  readonly serverAddress: () => string;
   /** Largest body in bytes; default 3 MiB. */
   readonly bodyLimit?: number;
   /** Default 60,000. */
@@ -42,6 +49,10 @@ export interface ApiServerOptions {
   readonly random: Random;
   readonly log: Logger;
   readonly config: ApiServerConfig;
+  /** Figures of the store below the cache, for /metrics. */
+  readonly storeStats: () => StoreStats;
+  /** Shown by /readyz and /livez; asked at every request. */
+  readonly checks: () => readonly HealthCheck[];
 }
 
 export interface ApiServer {
@@ -49,6 +60,8 @@ export interface ApiServer {
   readonly handle: Handle;
   readonly objects: ObjectStore;
   readonly registry: Registry;
+  /** Parts may add their own figures. */
+  readonly metrics: Metrics['registry'];
   /** An HTTPS server over this core; it is not listening yet. */
   readonly createHttp: (options: { readonly tls: TlsMaterial; readonly authenticate: Authenticate }) => HttpServer;
 }
@@ -71,16 +84,25 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     hooks: new Map(),
   };
   const openRoutes = options.extraRoutes.filter((r) => r.access === 'none');
+  const metrics = createMetrics({ cache, kinds: registry, storeStats: options.storeStats, gitVersion: config.version.gitVersion });
   const handle = createHandler({
     core,
+    metrics,
     reviews: options.reviews,
-    paths: [routePaths(options.extraRoutes)],
+    paths: [
+      createDiscovery({ registry, serverAddress: config.serverAddress }),
+      createHealth(options.checks),
+      createPlainPaths(registry, config.version, options.extraRoutes),
+      metrics.handle,
+      routePaths(options.extraRoutes),
+    ],
     alwaysAllowed: (path) => publicPaths.has(path) || openRoutes.some((r) => routeMatches(r, path)),
   });
   return {
     handle,
     objects,
     registry,
+    metrics: metrics.registry,
     createHttp: ({ tls, authenticate }) =>
       createHttpServer(
         {
@@ -88,7 +110,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
           ...(config.bodyLimit === undefined ? {} : { bodyLimit: config.bodyLimit }),
           ...(config.requestTimeoutMs === undefined ? {} : { requestTimeoutMs: config.requestTimeoutMs }),
         },
-        { handle, authenticate, clock, log, observe: () => undefined },
+        { handle, authenticate, clock, log },
       ),
   };
 }

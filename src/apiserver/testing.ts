@@ -1,5 +1,7 @@
 /** An API server over the memory store, for tests: everyone may do everything. */
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import type { KindDef } from '#kube/kind.ts';
+import { issueCertificate } from '#lib/x509.ts';
 import { type FakeClock, fakeClock } from '#platform/fake-clock.ts';
 import { memoryLogger } from '#platform/log.ts';
 import { seededRandom } from '#platform/random.ts';
@@ -12,6 +14,18 @@ import { type ApiServer, type ApiServerOptions, createApiServer } from './server
 import { presentStored } from './view.ts';
 
 export const admin = { name: 'admin', groups: ['system:masters', 'system:authenticated'] };
+
+const testVersion = {
+  major: '1',
+  minor: '36',
+  gitVersion: 'v1.36.0+test',
+  gitCommit: '',
+  gitTreeState: 'clean',
+  buildDate: '2026-01-01T00:00:00Z',
+  goVersion: '',
+  compiler: '',
+  platform: 'linux/amd64',
+};
 
 export interface TestServer {
   readonly server: ApiServer;
@@ -26,7 +40,8 @@ export interface TestServer {
 export async function startTestServer(kinds: readonly KindDef[], options: Partial<ApiServerOptions> = {}): Promise<TestServer> {
   const clock = fakeClock();
   const log = memoryLogger();
-  const cache = await createWatchCache(createMemoryStore(), { present: presentStored }, { clock, log });
+  const store = createMemoryStore();
+  const cache = await createWatchCache(store, { present: presentStored }, { clock, log });
   const server = createApiServer({
     cache,
     kinds,
@@ -38,7 +53,9 @@ export async function startTestServer(kinds: readonly KindDef[], options: Partia
     clock,
     random: seededRandom(1),
     log,
-    config: {},
+    config: { version: testVersion, serverAddress: () => '127.0.0.1:6443' },
+    storeStats: store.stats,
+    checks: () => [],
     ...options,
   });
   const call: TestServer['call'] = (method, path, body, headers = {}) => {
@@ -54,4 +71,39 @@ export async function startTestServer(kinds: readonly KindDef[], options: Partia
     });
   };
   return { server, cache, clock, log, transport: createInProcessTransport(server, admin), call };
+}
+
+/** Certificates for a server on 127.0.0.1 and for one client, from one new authority. */
+export function testTls(clientName = 'admin', organizations: readonly string[] = ['system:masters']) {
+  const pair = () => generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const valid = { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 3_600_000) };
+  const pem = (key: KeyObject): string => key.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const authority = pair();
+  const ca = issueCertificate(
+    {
+      ...valid,
+      subject: { commonName: 'test-ca', organizations: [] },
+      publicKey: authority.publicKey,
+      ca: true,
+      keyUsages: ['digital signature', 'cert sign'],
+    },
+    { key: authority.privateKey },
+  );
+  const leaf = (commonName: string, groups: readonly string[], usage: 'server auth' | 'client auth') => {
+    const key = pair();
+    const cert = issueCertificate(
+      {
+        ...valid,
+        subject: { commonName, organizations: groups },
+        publicKey: key.publicKey,
+        keyUsages: ['digital signature'],
+        extendedUsages: [usage],
+        altNames: { dns: ['localhost'], ip: ['127.0.0.1'], email: [], uri: [] },
+      },
+      { key: authority.privateKey, certPem: ca },
+    );
+    return { cert, key: pem(key.privateKey) };
+  };
+  const server = leaf('server', [], 'server auth');
+  return { ca, server: { ...server, clientCa: ca }, client: leaf(clientName, organizations, 'client auth') };
 }

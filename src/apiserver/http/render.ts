@@ -1,6 +1,7 @@
 /** Responses of the core as bodies: JSON and YAML, tables, metadata only. */
 import { stringify } from 'yaml';
 import { apiVersionOf } from '#kube/refs.ts';
+import { StatusError } from '#kube/status-error.ts';
 import type { CachedEntry } from '#store/contract.ts';
 import type { ApiResponse } from '../contract.ts';
 import { partialList, partialObject, tableOf } from '../representations.ts';
@@ -95,6 +96,8 @@ function transformed(response: Exclude<Renderable, { type: 'object' }>, context:
   const metadata = list ? listMeta(response) : { resourceVersion: view.object(response.entry).metadata.resourceVersion };
   const entries: readonly CachedEntry[] = list ? response.entries : [response.entry];
   const objects = entries.map((e) => view.object(e));
+  if (as === 'APIGroupDiscoveryList')
+    throw new StatusError('NotAcceptable', 'only the following media types are accepted: application/json, application/yaml');
   if (as === 'Table') return tableOf(response.def, objects, metadata, context, true);
   if (response.type === 'entry') return partialObject(view.object(response.entry), asVersion);
   return partialList(objects, metadata, asVersion);

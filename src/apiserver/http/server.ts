@@ -41,8 +41,6 @@ export interface HttpDeps {
   readonly authenticate: Authenticate;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Told about each answered request: for metrics. */
-  readonly observe: (request: ApiRequest, status: number, startMs: number) => void;
 }
 
 export interface HttpServer {
@@ -154,7 +152,6 @@ const requestTimeout = (): StatusError =>
 /** One request from its head to its answer. Never rejects. */
 async function serve(options: HttpOptions, deps: HttpDeps, x: Exchange): Promise<void> {
   const { request: raw, response: out } = x;
-  const start = deps.clock.monotonic();
   const controller = new AbortController();
   const stop = (): void => controller.abort(x.closing.reason);
   out.on('close', () => {
@@ -180,16 +177,15 @@ async function serve(options: HttpOptions, deps: HttpDeps, x: Exchange): Promise
       else x.closing.addEventListener('abort', stop, { once: true });
     }
     const answer = timedOut ? errorResponse(deps, { ...request, signal: x.closing }, requestTimeout()) : response;
-    deps.observe(request, 'status' in answer ? answer.status : 101, start);
     if (!out.destroyed) await respond(out, request, answer, x.frames);
   } catch (error) {
-    await answerFailure(deps, x, request, timedOut ? requestTimeout() : error, start);
+    await answerFailure(deps, x, request, timedOut ? requestTimeout() : error);
   } finally {
     timer.cancel();
   }
 }
 
-async function answerFailure(deps: HttpDeps, x: Exchange, request: ApiRequest, error: unknown, start: number): Promise<void> {
+async function answerFailure(deps: HttpDeps, x: Exchange, request: ApiRequest, error: unknown): Promise<void> {
   const { response: out } = x;
   if (out.headersSent || out.destroyed) {
     if (!request.signal.aborted) deps.log.error('answer failed', { method: request.method, path: request.path, error });
@@ -197,7 +193,6 @@ async function answerFailure(deps: HttpDeps, x: Exchange, request: ApiRequest, e
     return;
   }
   const answer = errorResponse(deps, request, error);
-  deps.observe(request, 'status' in answer ? answer.status : 500, start);
   await respond(out, request, answer, x.frames).catch(() => out.destroy());
 }
 
@@ -217,7 +212,6 @@ async function serveUpgrade(deps: HttpDeps, raw: IncomingMessage, socket: Duplex
     controller.abort(new Error('the client went away'));
   });
   const apiRequest: ApiRequest = { ...toApiRequest(raw, controller.signal), upgrade: true };
-  const start = deps.clock.monotonic();
   try {
     let response: ApiResponse;
     try {
@@ -226,7 +220,6 @@ async function serveUpgrade(deps: HttpDeps, raw: IncomingMessage, socket: Duplex
     } catch (error) {
       response = errorResponse(deps, apiRequest, error);
     }
-    deps.observe(apiRequest, 'status' in response ? response.status : 101, start);
     await acceptUpgrade(raw, socket, head, apiRequest, response, context.frames);
   } catch (error) {
     deps.log.error('upgrade failed', { path: apiRequest.path, error });

@@ -1,5 +1,6 @@
 /** WATCH: initial events, selectors, bookmarks, end. k8s.io/apiserver pkg/storage/cacher. */
 import { StatusError, toStatus } from '#kube/status-error.ts';
+import type { Timer } from '#platform/clock.ts';
 import { type CachedEntry, type CacheEvent, type CacheWatch, StoreError } from '#store/contract.ts';
 import type { ApiResponse, WatchItem, WatchMessage } from '../contract.ts';
 import type { VerbRequest } from '../core.ts';
@@ -130,7 +131,12 @@ async function* withTimers(r: VerbRequest, p: ListParameters, s: Start, events: 
   let nextBookmark = p.allowWatchBookmarks ? Math.min(clock.monotonic() + bookmarkEveryMs, lastBookmark) : Number.POSITIVE_INFINITY;
   const slot = createSlot(events);
   signal.addEventListener('abort', slot.wake, { once: true });
-  let timer = clock.after(Math.max(0, Math.min(end, nextBookmark) - clock.monotonic()), slot.wake);
+  let armed = false;
+  let timer: Timer | undefined;
+  const onTime = (): void => {
+    armed = false;
+    slot.wake();
+  };
   try {
     while (!signal.aborted) {
       const message = slot.take();
@@ -144,14 +150,15 @@ async function* withTimers(r: VerbRequest, p: ListParameters, s: Start, events: 
       if (now >= nextBookmark) {
         yield { type: 'bookmark', revision: s.source.progress(), initialEventsEnd: false };
         nextBookmark = now < lastBookmark ? Math.min(now + bookmarkEveryMs, lastBookmark) : Number.POSITIVE_INFINITY;
-        timer.cancel();
-        timer = clock.after(Math.max(0, Math.min(end, nextBookmark) - clock.monotonic()), slot.wake);
         continue;
       }
+      // Timers may fire a little early: then the next one is set here.
+      if (!armed) timer = clock.after(Math.ceil(Math.min(end, nextBookmark) - now), onTime);
+      armed = true;
       await slot.changed();
     }
   } finally {
-    timer.cancel();
+    timer?.cancel();
     signal.removeEventListener('abort', slot.wake);
     s.source.close();
     slot.release();

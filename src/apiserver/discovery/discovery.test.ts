@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest';
+import { builtinKinds } from '#resources/index.ts';
+import type { ApiResponse } from '../contract.ts';
+import { startTestServer } from '../testing.ts';
+
+const bodyOf = (r: ApiResponse): string => (r.type === 'bytes' ? String(r.body) : '');
+const v2 = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
+
+test('legacy discovery lists groups, versions and resources with their subresources', async () => {
+  const t = await startTestServer(builtinKinds);
+  expect(JSON.parse(bodyOf(await t.call('GET', '/api')))).toMatchObject({ kind: 'APIVersions', versions: ['v1'] });
+  const groups = JSON.parse(bodyOf(await t.call('GET', '/apis'))) as { groups: { name: string; preferredVersion: object }[] };
+  expect(groups.groups.find((g) => g.name === 'autoscaling')?.preferredVersion).toEqual({ groupVersion: 'autoscaling/v2', version: 'v2' });
+  const apps = JSON.parse(bodyOf(await t.call('GET', '/apis/apps/v1'))) as { resources: { name: string }[] };
+  expect(apps.resources.map((r) => r.name)).toContain('deployments/status');
+  const core = JSON.parse(bodyOf(await t.call('GET', '/api/v1'))) as { resources: { name: string; storageVersionHash?: string }[] };
+  expect(core.resources.find((r) => r.name === 'pods')?.storageVersionHash).toBe('xPOwRZ+Yhw8=');
+  expect((await t.call('GET', '/apis/nonsense')).type).toBe('object');
+});
+
+test('aggregated discovery answers 304 to a known ETag', async () => {
+  const t = await startTestServer(builtinKinds);
+  const first = await t.call('GET', '/apis', undefined, { accept: v2 });
+  expect(JSON.parse(bodyOf(first))).toMatchObject({ kind: 'APIGroupDiscoveryList', apiVersion: 'apidiscovery.k8s.io/v2' });
+  const etag = first.headers?.['etag'] ?? '';
+  expect(await t.call('GET', '/apis', undefined, { accept: v2, 'if-none-match': etag })).toMatchObject({ status: 304 });
+});
+
+test('health, version, metrics and the listing of paths are answered', async () => {
+  const t = await startTestServer(builtinKinds, { checks: () => [{ name: 'store', live: true, problem: () => 'no' }] });
+  expect(await t.call('GET', '/livez')).toMatchObject({ status: 500, body: '[+]ping ok\n[-]store failed: no\nlivez check failed\n' });
+  expect(await t.call('GET', '/readyz/ping')).toMatchObject({ status: 200, body: 'ok' });
+  expect(JSON.parse(bodyOf(await t.call('GET', '/version')))).toMatchObject({ major: '1', minor: '36' });
+  expect(bodyOf(await t.call('GET', '/metrics'))).toContain('apiserver_request_total{');
+  expect(JSON.parse(bodyOf(await t.call('GET', '/'))).paths).toContain('/apis/apps/v1');
+});
