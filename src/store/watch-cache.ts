@@ -190,7 +190,7 @@ class Cache {
       page = await this.#store.list('', { limit: loadPage, after: last.key, atRevision: revision });
     }
     const history = await this.#store.history();
-    const from = Math.max(history.oldest, revision - (this.#options.ringEvents ?? defaultRingEvents));
+    const from = startOfRing(revision, history, this.#options.ringEvents ?? defaultRingEvents);
     this.#entries = entries;
     this.#valueBytes = bytes;
     this.#revision = revision;
@@ -228,17 +228,17 @@ class Cache {
         }
         this.#deps.log.warn('the watch cache lost the store', { error });
         if (!complete) this.#ring = this.#emptyRing(this.#revision);
-        from = await this.#recover(error, from);
+        from = await this.#recover(error, from, complete);
       }
     }
   }
 
-  async #recover(error: unknown, from: Revision): Promise<Revision> {
+  /** @param hadCaughtUp whether following had worked: if not, the next attempt waits */
+  async #recover(error: unknown, from: Revision, hadCaughtUp: boolean): Promise<Revision> {
     try {
-      if (!(error instanceof StoreError && error.code === 'compacted')) {
-        await this.#deps.clock.sleep(retryMs, this.#stop.signal);
-        return from;
-      }
+      const compacted = error instanceof StoreError && error.code === 'compacted';
+      if (!compacted || !hadCaughtUp) await this.#deps.clock.sleep(retryMs, this.#stop.signal);
+      if (!compacted) return from;
       const start = await this.#load();
       this.#reloads++;
       for (const watcher of this.#watchers.all()) watcher.end(new StoreError('compacted', 'the store was read anew'));
@@ -247,8 +247,7 @@ class Cache {
     } catch (failure) {
       if (this.#stop.signal.aborted) return from;
       this.#deps.log.error('the watch cache cannot read the store', { error: failure });
-      await this.#deps.clock.sleep(retryMs, this.#stop.signal).catch(() => undefined);
-      return this.#recover(error, from);
+      return this.#recover(error, from, false);
     }
   }
 
@@ -302,6 +301,18 @@ class Cache {
     for (const watcher of this.#watchers.all()) watcher.end(undefined);
     for (const waiter of [...this.#waiters]) waiter.settle(closedError());
   }
+}
+
+/** From where to read history so that it fills a ring of so many events: there is at most one event for each revision that is not lost. */
+function startOfRing(revision: Revision, history: History, ringEvents: number): Revision {
+  let at = revision;
+  let room = ringEvents;
+  for (const gap of history.lost.toReversed()) {
+    if (at - gap.until >= room) break;
+    room -= at - gap.until;
+    at = gap.after;
+  }
+  return Math.max(history.oldest, at - room);
 }
 
 function closedError(): StoreError {

@@ -210,8 +210,12 @@ export class Engine {
 
   /** What SQLite finds wrong with the file; empty when it is sound. Reads all of it. */
   check(): readonly string[] {
-    const rows = this.db.pragma('quick_check(20)') as readonly { readonly quick_check: string }[];
-    return rows.map((r) => r.quick_check).filter((line) => line !== 'ok');
+    try {
+      const rows = this.db.pragma('quick_check(20)') as readonly { readonly quick_check: string }[];
+      return rows.map((r) => r.quick_check).filter((line) => line !== 'ok');
+    } catch (error) {
+      return [toStoreError(error).message];
+    }
   }
 
   /** Flushes, says that nothing was lost, and closes. @throws StoreError when it could not flush; it is closed all the same */
@@ -329,7 +333,9 @@ export class Engine {
   /** What may be forgotten now: what was reached long enough ago. */
   #compactTarget(): Revision {
     const until = this.#now() - (this.#options.historyMs ?? defaultHistoryMs);
-    let target = Math.max(this.#compacted, this.#revision - (this.#options.historyRevisions ?? defaultHistoryRevisions));
+    const most = this.#options.historyRevisions ?? defaultHistoryRevisions;
+    // In strides, for each new target is one more page to write.
+    let target = this.#revision - this.#compacted > most * 1.1 ? this.#revision - most : this.#compacted;
     let passed = -1;
     while ((this.#marks[passed + 1]?.at ?? Number.POSITIVE_INFINITY) <= until) passed++;
     if (passed >= 0) {

@@ -46,7 +46,7 @@ export function openDatabase(options: OpenOptions): Database.Database {
     mkdirSync(dirname(options.file), { recursive: true, mode: 0o700 });
     closeSync(openSync(options.file, 'a', 0o600));
     const db = new Database(options.file, {
-      timeout: 1000,
+      timeout: 250,
       ...(options.nativeBinding === undefined ? {} : { nativeBinding: options.nativeBinding }),
     });
     try {
