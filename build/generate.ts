@@ -236,6 +236,9 @@ function generate(): void {
   }
   const enums = new Map<string, string[]>(readTsv('api-enums.tsv').map((c) => [`${c[0]} ${c[1]}`, (c[2] ?? '').split(',')]));
 
+  /** Types that are owned as a whole wherever they are used: +structType=atomic on the type. */
+  const atomicStructs = new Set(readTsv('atomic-structs.tsv').map((c) => `${c[0]} ${c[1]}`));
+
   /** The group-version and bare name that a Go type name means when it is used in group-version `gv`. */
   function resolveName(gv: string, goName: string): { gv: string; name: string } {
     const dot = goName.indexOf('.');
@@ -358,6 +361,7 @@ function generate(): void {
     schemas[name] = {
       type: 'object',
       properties: Object.fromEntries(properties.map((p) => [p.json, p.schema])),
+      ...(atomicStructs.has(key) ? { mapType: 'atomic' } : {}),
       ...(required.length > 0 ? { required } : {}),
       ...(isKind && short !== 'meta' ? { gvk: { group, version, kind: type } } : {}),
     };
