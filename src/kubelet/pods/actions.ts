@@ -11,7 +11,7 @@ export interface Health {
   /** Why a running container must be ended: its liveness or startup probe failed. */
   readonly failed: (containerId: string) => 'liveness' | 'startup' | undefined;
   /** The startup probe succeeded, or there is none and the container runs. */
-  readonly started: (containerId: string) => boolean;
+  readonly started: (container: Container, record: Pick<ContainerRecord, 'id'>) => boolean;
 }
 
 export interface KillAction {
@@ -107,7 +107,7 @@ function initActions(pod: Pod, runtime: PodRuntime, health: Health): InitResult 
         kill.push({ container: record, reason, message: killMessage(init, reason) });
         start.push(init);
       }
-      if (!mainMade && !health.started(record.id)) return { start, kill, done: false, failed: false };
+      if (!mainMade && !health.started(init, record)) return { start, kill, done: false, failed: false };
       continue;
     }
     start.push(init);

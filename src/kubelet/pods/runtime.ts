@@ -15,6 +15,7 @@ export interface SandboxState {
 
 export interface ContainerRecord {
   readonly id: string;
+  readonly sandboxId: string;
   readonly name: string;
   readonly state: 'created' | 'running' | 'exited' | 'unknown';
   readonly createdMs: number;
@@ -62,10 +63,11 @@ function sandboxOf(s: PodSandboxStatus): SandboxState {
   };
 }
 
-export function containerOf(c: ContainerStatus): ContainerRecord {
+export function containerOf(c: ContainerStatus, sandboxId = ''): ContainerRecord {
   const grace = Number(c.annotations[annotations.podDeletionGracePeriod] ?? c.annotations[annotations.podTerminationGracePeriod] ?? Number.NaN);
   return {
     id: c.id,
+    sandboxId,
     name: c.labels[labels.containerName] ?? c.metadata?.name ?? '',
     state: states[c.state] ?? 'unknown',
     createdMs: ms(c.createdAt),
@@ -105,7 +107,7 @@ export async function readPodRuntime(cri: Cri, pod: PodIdentity, signal?: AbortS
   return {
     ...pod,
     sandboxes: newest(sandboxStates.flatMap((s) => (s?.status ? [sandboxOf(s.status)] : []))),
-    containers: newest(containerStates.flatMap((c) => (c?.status ? [containerOf(c.status)] : []))),
+    containers: newest(containerStates.flatMap((c, i) => (c?.status ? [containerOf(c.status, containers.containers[i]?.podSandboxId)] : []))),
   };
 }
 

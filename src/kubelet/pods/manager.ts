@@ -1,0 +1,118 @@
+/** All pods of this node: gives each a worker, and routes to it what the API and the runtime say. */
+import type { Informer } from '#client/informer.ts';
+import type { Pod } from '#kube/generated/core-v1.ts';
+import type { TaskGroup } from '#lib/task-group.ts';
+import type { EventSource } from '../cri/events.ts';
+import type { PodContext } from './context.ts';
+import { identityOf, type PodIdentity } from './names.ts';
+import { listRuntimePods } from './runtime.ts';
+import { createPodWorker, type PodWorker } from './worker.ts';
+
+export interface PodManager {
+  readonly get: (uid: string) => PodWorker | undefined;
+  readonly find: (namespace: string, name: string) => PodWorker | undefined;
+  readonly list: () => readonly PodWorker[];
+  /** Takes a pod that comes from elsewhere than the informer (static pods). */
+  readonly add: (pod: Pod) => void;
+  readonly remove: (uid: string, last?: Pod) => void;
+  readonly own: (id: string, podUid: string) => void;
+  /** Begins handling pods; resolves when the pods of the API are known and what the runtime holds has been adopted. */
+  readonly start: (tasks: TaskGroup) => Promise<void>;
+}
+
+/** Upstream's safety net: everything is listed anew, in case an event was lost. */
+const relistMs = 5 * 60_000;
+
+export function createPodManager(context: PodContext, informer: Informer<Pod>, events: EventSource): PodManager {
+  const workers = new Map<string, PodWorker>();
+  const owners = new Map<string, string>();
+  let group: TaskGroup | undefined;
+
+  function spawn(worker: PodWorker): void {
+    group?.spawn(async (signal) => {
+      await worker.run(signal);
+      if (signal.aborted || workers.get(worker.identity.uid) !== worker) return;
+      workers.delete(worker.identity.uid);
+      for (const [id, uid] of owners) if (uid === worker.identity.uid) owners.delete(id);
+    });
+  }
+
+  function ensure(identity: PodIdentity, pod: Pod | undefined): void {
+    const worker = createPodWorker(context, identity, pod);
+    workers.set(identity.uid, worker);
+    spawn(worker);
+  }
+
+  function add(pod: Pod): void {
+    const identity = identityOf(pod);
+    context.statuses.observed(pod);
+    const known = workers.get(identity.uid);
+    if (known === undefined) ensure(identity, pod);
+    else known.update(pod);
+  }
+
+  /** Learns which ids belong to whom, and ends what runs without a pod in the API. */
+  async function adopt(): Promise<void> {
+    const found = await listRuntimePods(context.cri());
+    for (const [id, uid] of found.owners) owners.set(id, uid);
+    for (const id of owners.keys()) if (!found.owners.has(id)) owners.delete(id);
+    for (const [uid, identity] of found.pods) {
+      if (workers.has(uid)) continue;
+      context.log.info('ending a pod that the API no longer has', { pod: `${identity.namespace}/${identity.name}` });
+      ensure(identity, undefined);
+    }
+  }
+
+  async function follow(signal: AbortSignal): Promise<void> {
+    for await (const event of events.subscribe(signal)) {
+      if (event.type === 'relist') {
+        await relist();
+        // A container that ended before the subscription was in force was seen by neither.
+        context.clock.after(1000, () => wakeAll());
+      } else if (event.type === 'exit') workers.get(owners.get(event.containerId) ?? '')?.exited(event.containerId);
+    }
+  }
+
+  const wakeAll = (): void => {
+    for (const worker of workers.values()) worker.wake();
+  };
+
+  async function relist(): Promise<void> {
+    try {
+      await adopt();
+      wakeAll();
+    } catch (error) {
+      context.log.warn('the pods of the runtime cannot be listed', { error });
+    }
+  }
+
+  async function relistNowAndThen(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await context.clock.sleep(relistMs, signal).catch(() => undefined);
+      if (!signal.aborted) await relist();
+    }
+  }
+
+  return {
+    get: (uid) => workers.get(uid),
+    find: (namespace, name) => {
+      const matches = [...workers.values()].filter((w) => w.identity.namespace === namespace && w.identity.name === name);
+      return matches.find((w) => w.pod() !== undefined) ?? matches[0];
+    },
+    list: () => [...workers.values()],
+    add,
+    remove: (uid, last) => workers.get(uid)?.removed(last),
+    own: (id, uid) => void owners.set(id, uid),
+    start: async (tasks) => {
+      await informer.synced(tasks.signal);
+      group = tasks;
+      informer.addHandler({
+        added: add,
+        updated: add,
+        deleted: (pod) => workers.get(pod.metadata.uid)?.removed(pod),
+      });
+      tasks.spawn(follow);
+      tasks.spawn(relistNowAndThen);
+    },
+  };
+}
