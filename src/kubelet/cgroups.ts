@@ -64,7 +64,8 @@ export function createCgroups(host: CgroupHost, deps: { readonly exec: Exec; rea
   async function makeV2(path: string, limits: Omit<PodCgroup, 'path'>): Promise<void> {
     let at = root;
     for (const part of path.split('/').filter((p) => p !== '')) {
-      for (const controller of controllers.split(' ')) await writeFile(join(at, 'cgroup.subtree_control'), controller).catch(() => undefined);
+      for (const controller of controllers.split(' '))
+        await writeFile(join(at, 'cgroup.subtree_control'), controller).catch(() => undefined);
       at = join(at, part);
       await mkdir(at, { recursive: true });
     }
@@ -81,9 +82,11 @@ export function createCgroups(host: CgroupHost, deps: { readonly exec: Exec; rea
       ...(limits.quotaUs ? [`CPUQuota=${limits.quotaUs / 1000}%`] : []),
       ...(limits.memoryBytes ? [`MemoryMax=${limits.memoryBytes}`] : []),
     ];
-    await deps.exec('systemctl', ['set-property', '--runtime', basename(path), ...properties], { timeoutMs: 10_000 }).catch((error: unknown) => {
-      log.warn('the limits of a pod could not be set', { path, error });
-    });
+    await deps
+      .exec('systemctl', ['set-property', '--runtime', basename(path), ...properties], { timeoutMs: 10_000 })
+      .catch((error: unknown) => {
+        log.warn('the limits of a pod could not be set', { path, error });
+      });
   }
 
   return {

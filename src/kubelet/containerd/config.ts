@@ -12,6 +12,8 @@ export interface ContainerdSettings {
   /** Holds one folder with a hosts.toml for each registry. */
   readonly registryDir: string;
   readonly systemdCgroup: boolean;
+  /** The process may not make processes less likely to be killed than itself (no CAP_SYS_RESOURCE, as inside a container). */
+  readonly restrictOomScore: boolean;
   readonly snapshotter?: string;
   /** 127.0.0.1 unless told otherwise: exec, attach and port-forward streams, read by the kubelet only. */
   readonly streamAddress?: string;
@@ -27,7 +29,7 @@ export function containerdConfig(s: ContainerdSettings): string {
     'version = 2',
     `root = ${text(s.root)}`,
     `state = ${text(s.state)}`,
-    'oom_score = -999',
+    ...(s.restrictOomScore ? [] : ['oom_score = -999']),
     '# Snapshotters for other filesystems, which would only cost memory and warnings here.',
     'disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs", "io.containerd.internal.v1.tracing", "io.containerd.tracing.processor.v1.otlp"]',
     '[grpc]',
@@ -40,6 +42,7 @@ export function containerdConfig(s: ContainerdSettings): string {
     '  stream_idle_timeout = "4h0m0s"',
     `  sandbox_image = ${text(s.sandboxImage)}`,
     '  max_concurrent_downloads = 3',
+    `  restrict_oom_score_adj = ${s.restrictOomScore}`,
     '  enable_unprivileged_ports = true',
     '  enable_unprivileged_icmp = true',
     '  device_ownership_from_security_context = false',

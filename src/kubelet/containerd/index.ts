@@ -46,6 +46,15 @@ export interface Containerd {
   readonly notReady: () => string | undefined;
 }
 
+const capSysResource = 24n;
+
+/** Whether this process has CAP_SYS_RESOURCE. */
+async function mayLowerOomScore(): Promise<boolean> {
+  const text = await readFile('/proc/self/status', 'utf8');
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(text)?.[1] ?? '0';
+  return ((BigInt(`0x${effective}`) >> capSysResource) & 1n) === 1n;
+}
+
 const goArch: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64', arm: 'arm' };
 
 export function createContainerd(options: ContainerdOptions, deps: ContainerdDeps): Containerd {
@@ -56,7 +65,7 @@ export function createContainerd(options: ContainerdOptions, deps: ContainerdDep
   let pid: number | undefined;
   let notReady: string | undefined = 'containerd has not started';
 
-  const settings: ContainerdSettings = {
+  const settings: Omit<ContainerdSettings, 'restrictOomScore'> = {
     root: options.dataDir,
     state: options.runDir,
     socket: endpoint,
@@ -70,7 +79,7 @@ export function createContainerd(options: ContainerdOptions, deps: ContainerdDep
   const configFile = join(options.etcDir, 'containerd.toml');
 
   async function launch(): Promise<{ readonly ended: Promise<void> }> {
-    const config = containerdConfig(settings);
+    const config = containerdConfig({ ...settings, restrictOomScore: !(await mayLowerOomScore()) });
     for (const dir of [options.dataDir, options.runDir, options.etcDir, settings.registryDir, options.cniConfDir, options.imagesDir]) {
       await mkdir(dir, { recursive: true, mode: 0o711 });
     }

@@ -76,7 +76,7 @@ export function createEventSource(socketPath: string, deps: { readonly clock: Cl
 
   async function* subscribe(signal: AbortSignal): AsyncGenerator<RuntimeEvent> {
     const filters = ['/tasks/exit', '/tasks/start', '/tasks/oom', '/images/create', '/images/update', '/images/delete'].map(
-      (topic) => `namespace==k8s.io,topic==${topic}`,
+      (topic) => `namespace==k8s.io,topic=="${topic}"`,
     );
     for (let failures = 0; !signal.aborted; failures++) {
       try {

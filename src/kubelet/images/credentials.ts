@@ -13,7 +13,8 @@ interface DockerEntry {
   readonly registrytoken?: unknown;
 }
 
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');
 
 function entriesOf(secret: Secret): Readonly<Record<string, unknown>> {
@@ -53,7 +54,12 @@ function covers(key: string, registry: string, repository: string): boolean {
   const path = slash < 0 ? '' : bare.slice(slash + 1).replace(/\/$/, '');
   const hostMatches = dockerHub.has(host)
     ? dockerHub.has(registry)
-    : new RegExp(`^${host.split('.').map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '[^.]*')).join('\\.')}$`).test(registry);
+    : new RegExp(
+        `^${host
+          .split('.')
+          .map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '[^.]*'))
+          .join('\\.')}$`,
+      ).test(registry);
   return hostMatches && (path === '' || repository === path || repository.startsWith(`${path}/`));
 }
 

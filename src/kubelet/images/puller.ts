@@ -27,7 +27,13 @@ export type ImageEvent = (type: 'Normal' | 'Warning', reason: string, message: s
 
 export interface ImagePuller {
   /** Gives what to run. Rejects with ImageError. `event` tells the user of the container's pod. */
-  readonly ensure: (pod: Pod, container: Container, secrets: () => Promise<readonly Secret[]>, event: ImageEvent, signal: AbortSignal) => Promise<ImageFacts>;
+  readonly ensure: (
+    pod: Pod,
+    container: Container,
+    secrets: () => Promise<readonly Secret[]>,
+    event: ImageEvent,
+    signal: AbortSignal,
+  ) => Promise<ImageFacts>;
   /** Forgets the failures of a pod that is gone. */
   readonly forget: (podUid: string) => void;
 }
@@ -106,7 +112,13 @@ export function createImagePuller(deps: { readonly cri: () => Cri; readonly cloc
     throw failure;
   }
 
-  async function pullWithEvents(pod: Pod, container: Container, secrets: () => Promise<readonly Secret[]>, event: ImageEvent, signal: AbortSignal): Promise<Image> {
+  async function pullWithEvents(
+    pod: Pod,
+    container: Container,
+    secrets: () => Promise<readonly Secret[]>,
+    event: ImageEvent,
+    signal: AbortSignal,
+  ): Promise<Image> {
     const image = container.image ?? '';
     const key = `${pod.metadata.uid}_${image}`;
     const known = failures.get(key);
@@ -197,4 +209,5 @@ const codeNames: Readonly<Record<number, string>> = {
   15: 'DataLoss',
   16: 'Unauthenticated',
 };
+
 export { textOf as runtimeErrorText };

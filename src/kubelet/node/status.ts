@@ -1,4 +1,5 @@
 /** The status of this node as the API shows it: pkg/kubelet/nodestatus upstream. Pure. */
+import { isDeepStrictEqual } from 'node:util';
 import type { ContainerImage, NodeAddress, NodeCondition, NodeStatus } from '#kube/generated/core-v1.ts';
 import { formatQuantity, quantityOf } from '#kube/quantity.ts';
 import { timeText } from '../pods/container-status.ts';
@@ -37,10 +38,30 @@ type Verdict = readonly ['True' | 'False', string, string];
 function conditions(input: NodeStatusInput): readonly NodeCondition[] {
   const { pressure } = input;
   const verdicts: readonly (readonly [string, Verdict])[] = [
-    ['MemoryPressure', pressure.memory ? ['True', 'KubeletHasInsufficientMemory', 'kubelet has insufficient memory available'] : ['False', 'KubeletHasSufficientMemory', 'kubelet has sufficient memory available']],
-    ['DiskPressure', pressure.disk ? ['True', 'KubeletHasDiskPressure', 'kubelet has disk pressure'] : ['False', 'KubeletHasNoDiskPressure', 'kubelet has no disk pressure']],
-    ['PIDPressure', pressure.pid ? ['True', 'KubeletHasInsufficientPID', 'kubelet has insufficient PID available'] : ['False', 'KubeletHasSufficientPID', 'kubelet has sufficient PID available']],
-    ['Ready', input.notReady === undefined ? ['True', 'KubeletReady', 'kubelet is posting ready status'] : ['False', 'KubeletNotReady', input.notReady]],
+    [
+      'MemoryPressure',
+      pressure.memory
+        ? ['True', 'KubeletHasInsufficientMemory', 'kubelet has insufficient memory available']
+        : ['False', 'KubeletHasSufficientMemory', 'kubelet has sufficient memory available'],
+    ],
+    [
+      'DiskPressure',
+      pressure.disk
+        ? ['True', 'KubeletHasDiskPressure', 'kubelet has disk pressure']
+        : ['False', 'KubeletHasNoDiskPressure', 'kubelet has no disk pressure'],
+    ],
+    [
+      'PIDPressure',
+      pressure.pid
+        ? ['True', 'KubeletHasInsufficientPID', 'kubelet has insufficient PID available']
+        : ['False', 'KubeletHasSufficientPID', 'kubelet has sufficient PID available'],
+    ],
+    [
+      'Ready',
+      input.notReady === undefined
+        ? ['True', 'KubeletReady', 'kubelet is posting ready status']
+        : ['False', 'KubeletNotReady', input.notReady],
+    ],
   ];
   const now = timeText(input.nowMs);
   return verdicts.map(([type, [status, reason, message]]) => {
@@ -86,7 +107,9 @@ export function nodeStatus(input: NodeStatusInput): NodeStatus {
 
 /** True when only times of heartbeats differ: such a status is written every five minutes only. */
 export function sameButHeartbeats(a: NodeStatus, b: NodeStatus): boolean {
-  const strip = (s: NodeStatus): string =>
-    JSON.stringify({ ...s, conditions: (s.conditions ?? []).map(({ lastHeartbeatTime: _at, ...rest }) => rest) });
-  return strip(a) === strip(b);
+  const strip = (s: NodeStatus): NodeStatus => ({
+    ...s,
+    conditions: (s.conditions ?? []).map(({ lastHeartbeatTime: _at, ...rest }) => rest),
+  });
+  return isDeepStrictEqual(strip(a), strip(b));
 }

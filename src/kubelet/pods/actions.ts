@@ -66,7 +66,8 @@ function actionsForNewSandbox(pod: Pod, runtime: PodRuntime, attempt: number): P
   const killPod = runtime.sandboxes.length > 0;
   const base: PodActions = { ...nothing, killPod, createSandbox: true, attempt };
   const ran = runtime.containers.length > 0;
-  if (attempt > 0 && ran && restartPolicy === 'Never' && !containers.some((c) => c.restartPolicy === 'Always')) return { ...base, createSandbox: false };
+  if (attempt > 0 && ran && restartPolicy === 'Never' && !containers.some((c) => c.restartPolicy === 'Always'))
+    return { ...base, createSandbox: false };
   const unfinished = containers.filter((c) => !(restartPolicy === 'OnFailure' && succeeded(newestOf(runtime, c.name))));
   if (unfinished.length === 0 && ran) return { ...base, createSandbox: false };
   const first = initContainers[0];
@@ -98,7 +99,8 @@ function initActions(pod: Pod, runtime: PodRuntime, health: Health): InitResult 
     if (!isSidecar(init)) {
       if (mainMade || succeeded(record)) continue;
       if (record?.state === 'running') return { start, kill, done: false, failed: false };
-      if (record?.state === 'exited' && restartPolicy === 'Never' && !shouldRestart(pod, init, record)) return { start, kill, done: false, failed: true };
+      if (record?.state === 'exited' && restartPolicy === 'Never' && !shouldRestart(pod, init, record))
+        return { start, kill, done: false, failed: true };
       return { start: [...start, init], kill, done: false, failed: false };
     }
     if (record?.state === 'running') {
@@ -123,7 +125,9 @@ function initActions(pod: Pod, runtime: PodRuntime, health: Health): InitResult 
 const probeNames = { liveness: 'liveness probe', startup: 'startup probe' } as const;
 function killMessage(container: Container, reason: 'hash' | 'liveness' | 'startup'): string {
   const name = container.name;
-  return reason === 'hash' ? `Container ${name} definition changed, will be restarted` : `Container ${name} failed ${probeNames[reason]}, will be restarted`;
+  return reason === 'hash'
+    ? `Container ${name} definition changed, will be restarted`
+    : `Container ${name} failed ${probeNames[reason]}, will be restarted`;
 }
 
 function mainActions(pod: Pod, runtime: PodRuntime, health: Health): { start: Container[]; kill: KillAction[]; kept: number } {
@@ -134,7 +138,12 @@ function mainActions(pod: Pod, runtime: PodRuntime, health: Health): { start: Co
     const record = newestOf(runtime, container.name);
     if (record === undefined || record.state !== 'running') {
       if (!shouldRestart(pod, container, record)) continue;
-      if (record?.state === 'unknown') kill.push({ container: record, reason: 'unknown', message: `Container ${container.name} is in unknown state, try killing it before restart` });
+      if (record?.state === 'unknown')
+        kill.push({
+          container: record,
+          reason: 'unknown',
+          message: `Container ${container.name} is in unknown state, try killing it before restart`,
+        });
       start.push(container);
       continue;
     }
@@ -144,7 +153,11 @@ function mainActions(pod: Pod, runtime: PodRuntime, health: Health): { start: Co
       continue;
     }
     const restart = reason === 'hash' || (container.restartPolicy ?? pod.spec?.restartPolicy) !== 'Never';
-    kill.push({ container: record, reason, message: restart ? killMessage(container, reason) : `Container ${container.name} failed ${probeNames[reason]}` });
+    kill.push({
+      container: record,
+      reason,
+      message: restart ? killMessage(container, reason) : `Container ${container.name} failed ${probeNames[reason]}`,
+    });
     if (restart) start.push(container);
     else kept++;
   }

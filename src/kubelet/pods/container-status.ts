@@ -46,11 +46,23 @@ function stateOf(record: ContainerRecord, messages: ReadonlyMap<string, string>)
 
 /** The state of a container whose record has vanished while it was expected to be there. */
 const lost: ContainerState = {
-  terminated: { exitCode: 137, reason: 'ContainerStatusUnknown', message: 'The container could not be located when the pod was terminated' },
+  terminated: {
+    exitCode: 137,
+    reason: 'ContainerStatusUnknown',
+    message: 'The container could not be located when the pod was terminated',
+  },
 };
 
 function waitingStatus(container: Container, old: ContainerStatus | undefined, facts: ContainerFacts, reason: string): ContainerStatus {
-  const base = { name: container.name, ready: false, restartCount: old?.restartCount ?? 0, image: container.image ?? '', imageID: '', started: false };
+  const base = {
+    name: container.name,
+    lastState: {},
+    ready: false,
+    restartCount: old?.restartCount ?? 0,
+    image: container.image ?? '',
+    imageID: '',
+    started: false,
+  };
   if (old?.state?.running !== undefined && facts.ended) return { ...base, state: lost };
   if (old?.state?.terminated !== undefined && facts.ending) return old;
   const lastState = old?.state?.terminated === undefined ? old?.lastState : { terminated: old.state.terminated };
@@ -58,7 +70,7 @@ function waitingStatus(container: Container, old: ContainerStatus | undefined, f
   if (failure === undefined && facts.ended && old?.state?.waiting !== undefined) return { ...base, state: lost };
   return {
     ...base,
-    ...(lastState === undefined ? {} : { lastState }),
+    lastState: lastState ?? {},
     state: { waiting: failure === undefined ? { reason } : { reason: failure.reason, message: failure.message } },
   };
 }
@@ -82,12 +94,13 @@ function statusOf(container: Container, isInit: boolean, old: ContainerStatus | 
   if (state.terminated !== undefined && failure !== undefined && !facts.ending && shouldRestart(facts.pod, container, record)) {
     lastState = state;
     state = { waiting: { reason: failure.reason, message: failure.message } };
-  } else if (state.waiting !== undefined && failure !== undefined) state = { waiting: { reason: failure.reason, message: failure.message } };
+  } else if (state.waiting !== undefined && failure !== undefined)
+    state = { waiting: { reason: failure.reason, message: failure.message } };
   const running = state.running !== undefined;
   return {
     name: container.name,
     state,
-    ...(lastState === undefined || Object.keys(lastState).length === 0 ? {} : { lastState }),
+    lastState: lastState ?? {},
     ready: running ? facts.ready(container, record) : isInit && container.restartPolicy !== 'Always' && state.terminated?.exitCode === 0,
     restartCount: record.restartCount,
     image: record.image,
@@ -120,7 +133,12 @@ function mountStatus(container: Container): Pick<ContainerStatus, 'volumeMounts'
 }
 
 /** The statuses of one list of containers, in the order of the spec. */
-export function containerStatuses(containers: readonly Container[], isInit: boolean, old: readonly ContainerStatus[], facts: ContainerFacts): readonly ContainerStatus[] {
+export function containerStatuses(
+  containers: readonly Container[],
+  isInit: boolean,
+  old: readonly ContainerStatus[],
+  facts: ContainerFacts,
+): readonly ContainerStatus[] {
   return containers.map((c) => {
     const before = old.find((o) => o.name === c.name);
     return statusOf(c, isInit, before, facts);

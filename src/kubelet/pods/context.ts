@@ -9,8 +9,8 @@ import type { Cri } from '../cri/client.ts';
 import type { DNSConfig } from '../cri/generated/cri.ts';
 import type { ImagePuller } from '../images/puller.ts';
 import type { Prober } from '../probes/prober.ts';
-import type { FollowedObjects } from '../volumes/objects.ts';
 import type { VolumeManager } from '../volumes/manager.ts';
+import type { FollowedObjects } from '../volumes/objects.ts';
 import type { ClusterDns } from './dns.ts';
 import type { NodeFacts } from './field-ref.ts';
 import type { KubeletPaths } from './names.ts';
@@ -38,7 +38,13 @@ export interface PodContext {
   readonly exec: Exec;
   readonly log: Logger;
   /** An Event about the pod, or about one of its containers. */
-  readonly event: (pod: Pod, container: Pick<Container, 'name'> | undefined, type: 'Normal' | 'Warning', reason: string, message: string) => void;
+  readonly event: (
+    pod: Pod,
+    container: Pick<Container, 'name'> | undefined,
+    type: 'Normal' | 'Warning',
+    reason: string,
+    message: string,
+  ) => void;
   /** Routes events of the runtime about a sandbox or container to the pod. */
   readonly own: (id: string, podUid: string) => void;
   readonly nodeObject: () => Node | undefined;

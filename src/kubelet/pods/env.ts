@@ -59,7 +59,9 @@ async function valueFrom(variable: EnvVar, input: EnvInput, sources: EnvSources)
     const map = await sources.configMap(namespace, name);
     const value = map?.data?.[key];
     if (value === undefined && !optional) {
-      throw new ContainerConfigError(map === undefined ? `configmap "${name}" not found` : `couldn't find key ${key} in ConfigMap ${namespace}/${name}`);
+      throw new ContainerConfigError(
+        map === undefined ? `configmap "${name}" not found` : `couldn't find key ${key} in ConfigMap ${namespace}/${name}`,
+      );
     }
     return value;
   }
@@ -68,7 +70,9 @@ async function valueFrom(variable: EnvVar, input: EnvInput, sources: EnvSources)
     const secret = await sources.secret(namespace, name);
     const value = secret?.data?.[key];
     if (value === undefined && !optional) {
-      throw new ContainerConfigError(secret === undefined ? `secret "${name}" not found` : `couldn't find key ${key} in Secret ${namespace}/${name}`);
+      throw new ContainerConfigError(
+        secret === undefined ? `secret "${name}" not found` : `couldn't find key ${key} in Secret ${namespace}/${name}`,
+      );
     }
     return value === undefined ? undefined : text(value);
   }
@@ -87,7 +91,9 @@ export async function containerEnv(input: EnvInput, sources: EnvSources): Promis
       try {
         value = await valueFrom(variable, input, sources);
       } catch (error) {
-        throw error instanceof ContainerConfigError ? error : new ContainerConfigError(error instanceof Error ? error.message : String(error));
+        throw error instanceof ContainerConfigError
+          ? error
+          : new ContainerConfigError(error instanceof Error ? error.message : String(error));
       }
     }
     if (value !== undefined) env.set(variable.name, value);

@@ -59,7 +59,8 @@ export function resourceValue(ref: ResourceFieldSelector, container: Container, 
   const name = ref.resource.slice(dot + 1);
   const { limits, requests } = container.resources ?? {};
   const allocatable = node.allocatable[name];
-  const value = kind === 'limits' ? (limits?.[name] ?? allocatable) : kind === 'requests' ? (requests?.[name] ?? limits?.[name] ?? 0) : undefined;
+  const value =
+    kind === 'limits' ? (limits?.[name] ?? allocatable) : kind === 'requests' ? (requests?.[name] ?? limits?.[name] ?? 0) : undefined;
   const known = name === 'cpu' || name === 'memory' || name === 'ephemeral-storage' || name.startsWith('hugepages-');
   if (value === undefined || !known) throw new Error(`unsupported container resource : ${ref.resource}`);
   const divisor = ref.divisor === undefined || ref.divisor === '' || quantityIsZero(ref.divisor) ? '1' : ref.divisor;

@@ -20,7 +20,8 @@ async function removeLogs(logPath: string): Promise<void> {
   const slash = logPath.lastIndexOf('/');
   const dir = logPath.slice(0, slash);
   const base = logPath.slice(slash + 1);
-  for (const name of await readdir(dir).catch(() => [])) if (name === base || name.startsWith(`${base}.`)) await rm(join(dir, name), { force: true });
+  for (const name of await readdir(dir).catch(() => []))
+    if (name === base || name.startsWith(`${base}.`)) await rm(join(dir, name), { force: true });
 }
 
 async function removeLink(context: PodContext, runtime: PodRuntime, record: ContainerRecord): Promise<void> {

@@ -17,14 +17,23 @@ export interface KillOptions {
 }
 
 const specOf = (pod: Pod | undefined, name: string): Container | undefined =>
-  [...(pod?.spec?.containers ?? []), ...(pod?.spec?.initContainers ?? []), ...(pod?.spec?.ephemeralContainers ?? [])].find((c) => c.name === name);
+  [...(pod?.spec?.containers ?? []), ...(pod?.spec?.initContainers ?? []), ...(pod?.spec?.ephemeralContainers ?? [])].find(
+    (c) => c.name === name,
+  );
 
 function graceOf(pod: Pod | undefined, record: ContainerRecord): number {
-  return pod?.metadata.deletionGracePeriodSeconds ?? pod?.spec?.terminationGracePeriodSeconds ?? record.gracePeriodSeconds ?? minGraceSeconds;
+  return (
+    pod?.metadata.deletionGracePeriodSeconds ?? pod?.spec?.terminationGracePeriodSeconds ?? record.gracePeriodSeconds ?? minGraceSeconds
+  );
 }
 
 /** preStop, then the stop signal, then after the grace period SIGKILL. `pod` is undefined for pods that only the runtime knows. */
-export async function killContainer(context: PodContext, pod: Pod | undefined, record: ContainerRecord, options: KillOptions): Promise<void> {
+export async function killContainer(
+  context: PodContext,
+  pod: Pod | undefined,
+  record: ContainerRecord,
+  options: KillOptions,
+): Promise<void> {
   const container = specOf(pod, record.name);
   let grace = options.graceSeconds ?? graceOf(pod, record);
   if (pod !== undefined && record.state === 'running') context.event(pod, { name: record.name }, 'Normal', 'Killing', options.message);
@@ -36,10 +45,23 @@ export async function killContainer(context: PodContext, pod: Pod | undefined, r
   }
   if (options.graceSeconds === undefined) grace = Math.max(grace, minGraceSeconds);
   const timeout = Math.max(0, grace);
-  await context.cri().stopContainer({ containerId: record.id, timeout }, { timeoutMs: (timeout + 120) * 1000, ...(options.signal === undefined ? {} : { signal: options.signal }) });
+  await context
+    .cri()
+    .stopContainer(
+      { containerId: record.id, timeout },
+      { timeoutMs: (timeout + 120) * 1000, ...(options.signal === undefined ? {} : { signal: options.signal }) },
+    );
 }
 
-async function runPreStop(context: PodContext, pod: Pod, container: Container, record: ContainerRecord, hook: LifecycleHandler, grace: number, options: KillOptions): Promise<void> {
+async function runPreStop(
+  context: PodContext,
+  pod: Pod,
+  container: Container,
+  record: ContainerRecord,
+  hook: LifecycleHandler,
+  grace: number,
+  options: KillOptions,
+): Promise<void> {
   const { clock } = context;
   const abort = new AbortController();
   const stop = (): void => abort.abort();
@@ -63,12 +85,21 @@ async function runPreStop(context: PodContext, pod: Pod, container: Container, r
 }
 
 /** Ends every running container (sidecars last, in reverse order), then the sandboxes. */
-export async function killPod(context: PodContext, pod: Pod | undefined, runtime: PodRuntime, options: Omit<KillOptions, 'message'>): Promise<void> {
+export async function killPod(
+  context: PodContext,
+  pod: Pod | undefined,
+  runtime: PodRuntime,
+  options: Omit<KillOptions, 'message'>,
+): Promise<void> {
   const live = runtime.containers.filter((c) => c.state === 'running' || c.state === 'unknown');
   const sidecarNames = (pod?.spec?.initContainers ?? []).filter(isSidecar).map((c) => c.name);
   const began = context.clock.monotonic();
   const kill = (record: ContainerRecord, graceSeconds: number | undefined): Promise<void> =>
-    killContainer(context, pod, record, { ...options, message: `Stopping container ${record.name}`, ...(graceSeconds === undefined ? {} : { graceSeconds }) });
+    killContainer(context, pod, record, {
+      ...options,
+      message: `Stopping container ${record.name}`,
+      ...(graceSeconds === undefined ? {} : { graceSeconds }),
+    });
   await Promise.all(live.filter((c) => !sidecarNames.includes(c.name)).map((c) => kill(c, options.graceSeconds)));
   for (const name of sidecarNames.reverse()) {
     const record = live.find((c) => c.name === name);
@@ -78,6 +109,13 @@ export async function killPod(context: PodContext, pod: Pod | undefined, runtime
     await kill(record, Math.max(options.graceSeconds === undefined ? minGraceSeconds : 0, left));
   }
   await Promise.all(
-    runtime.sandboxes.map((s) => context.cri().stopPodSandbox({ podSandboxId: s.id }, { timeoutMs: 120_000, ...(options.signal === undefined ? {} : { signal: options.signal }) })),
+    runtime.sandboxes.map((s) =>
+      context
+        .cri()
+        .stopPodSandbox(
+          { podSandboxId: s.id },
+          { timeoutMs: 120_000, ...(options.signal === undefined ? {} : { signal: options.signal }) },
+        ),
+    ),
   );
 }

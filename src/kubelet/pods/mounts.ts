@@ -46,7 +46,8 @@ function subPathOf(mount: VolumeMount, env: ReadonlyMap<string, string>): string
 
 async function volumeMount(mount: VolumeMount, index: number, input: MountInput): Promise<Init<Mount>> {
   const volume = input.volumePath(mount.name);
-  if (volume === undefined) throw new ContainerConfigError(`cannot find volume "${mount.name}" to mount into container "${input.container.name}"`);
+  if (volume === undefined)
+    throw new ContainerConfigError(`cannot find volume "${mount.name}" to mount into container "${input.container.name}"`);
   const subPath = subPathOf(mount, input.env);
   let hostPath = volume;
   if (subPath !== '') {
@@ -55,7 +56,9 @@ async function volumeMount(mount: VolumeMount, index: number, input: MountInput)
     try {
       await bindSubPath(volume, subPath, hostPath, 0o750, input.exec);
     } catch (error) {
-      throw new ContainerConfigError(`failed to prepare subPath for volumeMount "${mount.name}" of container "${input.container.name}"`, { cause: error });
+      throw new ContainerConfigError(`failed to prepare subPath for volumeMount "${mount.name}" of container "${input.container.name}"`, {
+        cause: error,
+      });
     }
   } else if (
     await lstat(hostPath).then(
@@ -81,7 +84,9 @@ async function hostsMount(input: MountInput): Promise<readonly Init<Mount>[]> {
   if (input.podIps.length === 0 && pod.spec?.hostNetwork !== true) return [];
   const file = join(podDir(paths, pod.metadata.uid ?? ''), 'etc-hosts');
   const content =
-    pod.spec?.hostNetwork === true ? hostNetworkHosts(await readFile(paths.hosts, 'utf8').catch(() => ''), pod) : podHosts(pod, input.podIps, input.clusterDomain);
+    pod.spec?.hostNetwork === true
+      ? hostNetworkHosts(await readFile(paths.hosts, 'utf8').catch(() => ''), pod)
+      : podHosts(pod, input.podIps, input.clusterDomain);
   await mkdir(dirname(file), { recursive: true });
   await writeFile(file, content, { mode: 0o644 });
   return [{ containerPath: '/etc/hosts', hostPath: file, readonly: false }];

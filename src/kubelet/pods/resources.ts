@@ -117,7 +117,9 @@ export function podCgroup(pod: Pod, systemd: boolean): PodCgroup {
   const uid = pod.metadata.uid ?? '';
   const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
   const limited = (name: string): boolean =>
-    pod.spec?.resources === undefined ? containers.every((c) => bytes(c.resources?.limits, name) > 0) : bytes(pod.spec.resources.limits, name) > 0;
+    pod.spec?.resources === undefined
+      ? containers.every((c) => bytes(c.resources?.limits, name) > 0)
+      : bytes(pod.spec.resources.limits, name) > 0;
   const shares = qos === 'BestEffort' ? minShares : cpuShares(podTotal(pod, (c) => milli(requestsOf(c.resources), 'cpu')));
   return {
     path: podCgroupPath(qos, uid, systemd),

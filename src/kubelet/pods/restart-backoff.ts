@@ -17,7 +17,8 @@ export function createRestartBackoff(clock: Pick<Clock, 'now'>): RestartBackoff 
       const now = clock.now();
       const known = entries.get(container);
       const entry = known !== undefined && now - known.updatedMs <= 2 * maxMs ? known : undefined;
-      if (entry !== undefined && now - finishedMs < entry.delayMs) return { leftMs: entry.delayMs - (now - finishedMs), delayMs: entry.delayMs };
+      if (entry !== undefined && now - finishedMs < entry.delayMs)
+        return { leftMs: entry.delayMs - (now - finishedMs), delayMs: entry.delayMs };
       entries.set(container, { delayMs: entry === undefined ? baseMs : Math.min(maxMs, entry.delayMs * 2), updatedMs: now });
       return undefined;
     },

@@ -64,7 +64,9 @@ function sandboxOf(s: PodSandboxStatus): SandboxState {
 }
 
 export function containerOf(c: ContainerStatus, sandboxId = ''): ContainerRecord {
-  const grace = Number(c.annotations[annotations.podDeletionGracePeriod] ?? c.annotations[annotations.podTerminationGracePeriod] ?? Number.NaN);
+  const grace = Number(
+    c.annotations[annotations.podDeletionGracePeriod] ?? c.annotations[annotations.podTerminationGracePeriod] ?? Number.NaN,
+  );
   return {
     id: c.id,
     sandboxId,
@@ -107,12 +109,16 @@ export async function readPodRuntime(cri: Cri, pod: PodIdentity, signal?: AbortS
   return {
     ...pod,
     sandboxes: newest(sandboxStates.flatMap((s) => (s?.status ? [sandboxOf(s.status)] : []))),
-    containers: newest(containerStates.flatMap((c, i) => (c?.status ? [containerOf(c.status, containers.containers[i]?.podSandboxId)] : []))),
+    containers: newest(
+      containerStates.flatMap((c, i) => (c?.status ? [containerOf(c.status, containers.containers[i]?.podSandboxId)] : [])),
+    ),
   };
 }
 
 /** The pods that the runtime holds, and which sandbox and container ids are theirs. */
-export async function listRuntimePods(cri: Cri): Promise<{ readonly pods: ReadonlyMap<string, PodIdentity>; readonly owners: ReadonlyMap<string, string> }> {
+export async function listRuntimePods(
+  cri: Cri,
+): Promise<{ readonly pods: ReadonlyMap<string, PodIdentity>; readonly owners: ReadonlyMap<string, string> }> {
   const [sandboxes, containers] = await Promise.all([cri.listPodSandbox({}), cri.listContainers({})]);
   const pods = new Map<string, PodIdentity>();
   const owners = new Map<string, string>();

@@ -2,7 +2,14 @@
 import { join } from 'node:path';
 import type { Container, Pod, PodSecurityContext, SeccompProfile } from '#kube/generated/core-v1.ts';
 import type { Init } from '../cri/client.ts';
-import type { DNSConfig, LinuxSandboxSecurityContext, NamespaceOption, PodSandboxConfig, PortMapping, SecurityProfile } from '../cri/generated/cri.ts';
+import type {
+  DNSConfig,
+  LinuxSandboxSecurityContext,
+  NamespaceOption,
+  PodSandboxConfig,
+  PortMapping,
+  SecurityProfile,
+} from '../cri/generated/cri.ts';
 import { podHostname } from './hosts.ts';
 import { identityOf, type KubeletPaths, labels, podAnnotations, podLogDir } from './names.ts';
 

@@ -52,7 +52,9 @@ export async function createSandbox(context: PodContext, pod: Pod, attempt: numb
     mkdir(podLogDir(context.paths, identity), { recursive: true, mode: 0o755 }),
     mkdir(podDir(context.paths, identity.uid), { recursive: true, mode: 0o750 }),
   ]);
-  const { podSandboxId } = await context.cri().runPodSandbox({ config: await configOfSandbox(context, pod, attempt), runtimeHandler: '' }, { timeoutMs: 240_000 });
+  const { podSandboxId } = await context
+    .cri()
+    .runPodSandbox({ config: await configOfSandbox(context, pod, attempt), runtimeHandler: '' }, { timeoutMs: 240_000 });
   context.own(podSandboxId, identity.uid);
   await context.cgroups.settle(cgroup);
   const { status } = await context.cri().podSandboxStatus({ podSandboxId });
@@ -119,7 +121,8 @@ async function buildConfig(context: PodContext, input: StartInput, image: ImageF
     volumePath: (name) => context.volumes.hostPath(runtime.uid, name),
     exec: context.exec,
   });
-  const target = 'targetContainerName' in container && container.targetContainerName ? newestOf(runtime, container.targetContainerName) : undefined;
+  const target =
+    'targetContainerName' in container && container.targetContainerName ? newestOf(runtime, container.targetContainerName) : undefined;
   return containerConfig({
     pod,
     container,
@@ -149,7 +152,9 @@ async function create(context: PodContext, input: StartInput, image: ImageFacts,
   await mkdir(join(podLogDir(context.paths, identityOf(pod)), container.name), { recursive: true, mode: 0o755 });
   try {
     const sandboxOfPod = await configOfSandbox(context, pod, sandbox.attempt);
-    const { containerId } = await context.cri().createContainer({ podSandboxId: sandbox.id, config, sandboxConfig: sandboxOfPod }, { timeoutMs: 240_000 });
+    const { containerId } = await context
+      .cri()
+      .createContainer({ podSandboxId: sandbox.id, config, sandboxConfig: sandboxOfPod }, { timeoutMs: 240_000 });
     context.own(containerId, input.runtime.uid);
     context.event(pod, container, 'Normal', 'Created', 'Container created');
     return containerId;
@@ -159,7 +164,8 @@ async function create(context: PodContext, input: StartInput, image: ImageFacts,
 }
 
 /** The name under which log collectors look for a container's log. */
-const legacyLogName = (pod: Pod, container: string, id: string): string => `${pod.metadata.name}_${pod.metadata.namespace}_${container}-${id}.log`;
+const legacyLogName = (pod: Pod, container: string, id: string): string =>
+  `${pod.metadata.name}_${pod.metadata.namespace}_${container}-${id}.log`;
 
 async function linkLog(context: PodContext, pod: Pod, container: string, id: string, restartCount: number): Promise<void> {
   const link = join(context.paths.containerLogs, legacyLogName(pod, container, id));
@@ -183,7 +189,9 @@ export async function startContainer(context: PodContext, input: StartInput): Pr
     throw new StartError('RunContainerError', message, retryMs, error);
   }
   context.event(pod, container, 'Normal', 'Started', 'Container started');
-  await linkLog(context, pod, container.name, id, restartCount).catch((error: unknown) => context.log.warn('a log cannot be linked', { error }));
+  await linkLog(context, pod, container.name, id, restartCount).catch((error: unknown) =>
+    context.log.warn('a log cannot be linked', { error }),
+  );
   await postStart(context, input, id);
   return id;
 }
@@ -194,7 +202,11 @@ async function postStart(context: PodContext, input: StartInput, id: string): Pr
   if (hook === undefined) return;
   const podIp = (pod.spec?.hostNetwork === true ? context.node().ips : sandbox.ips)[0] ?? '';
   try {
-    await runHook(hook, { container: container as Container, containerId: id, podIp }, { cri: context.cri(), clock: context.clock, signal });
+    await runHook(
+      hook,
+      { container: container as Container, containerId: id, podIp },
+      { cri: context.cri(), clock: context.clock, signal },
+    );
   } catch (error) {
     if (signal.aborted) throw error;
     const message = error instanceof Error ? error.message : String(error);

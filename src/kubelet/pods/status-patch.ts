@@ -8,7 +8,8 @@ export function statusPatch(stored: PodStatus, wanted: PodStatus, uid: string): 
   const keys = new Set([...Object.keys(wanted), 'reason', 'message', 'podIP', 'podIPs'] as (keyof PodStatus)[]);
   for (const key of keys) {
     if (key === 'conditions' || isDeepStrictEqual(stored[key], wanted[key])) continue;
-    if (key === 'podIPs' || key === 'hostIPs') patch[key] = wanted[key] === undefined ? [{ $patch: 'replace' }] : [{ $patch: 'replace' }, ...wanted[key]];
+    if (key === 'podIPs' || key === 'hostIPs')
+      patch[key] = wanted[key] === undefined ? [{ $patch: 'replace' }] : [{ $patch: 'replace' }, ...wanted[key]];
     else patch[key] = wanted[key] ?? null;
   }
   const conditions = changedConditions(stored.conditions ?? [], wanted.conditions ?? []);

@@ -34,12 +34,26 @@ interface Entry {
   gone: boolean;
 }
 
-const newEntry = (pod: PodIdentity): Entry => ({ pod, stored: {}, storedVersion: -1n, wanted: undefined, writing: undefined, lastPatch: '', gone: false });
+const newEntry = (pod: PodIdentity): Entry => ({
+  pod,
+  stored: {},
+  storedVersion: -1n,
+  wanted: undefined,
+  writing: undefined,
+  lastPatch: '',
+  gone: false,
+});
 
 const retry = { baseMs: 200, maxMs: 10_000, jitter: 0.2 };
-const versionOf = (pod: Pod): bigint => BigInt(/^\d+$/.test(pod.metadata.resourceVersion ?? '') ? (pod.metadata.resourceVersion ?? '0') : '0');
+const versionOf = (pod: Pod): bigint =>
+  BigInt(/^\d+$/.test(pod.metadata.resourceVersion ?? '') ? (pod.metadata.resourceVersion ?? '0') : '0');
 
-export function createStatusWriter(deps: { readonly client: Pick<KubeClient, 'patch'>; readonly clock: Clock; readonly log: Logger; readonly signal: AbortSignal }): StatusWriter {
+export function createStatusWriter(deps: {
+  readonly client: Pick<KubeClient, 'patch'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}): StatusWriter {
   const entries = new Map<string, Entry>();
 
   function remember(entry: Entry, pod: Pod): void {
@@ -62,7 +76,10 @@ export function createStatusWriter(deps: { readonly client: Pick<KubeClient, 'pa
       const patch = due(entry);
       if (patch === undefined) return;
       try {
-        const stored = await deps.client.patch(pods, { namespace, name }, 'strategic', patch, { subresource: 'status', signal: deps.signal });
+        const stored = await deps.client.patch(pods, { namespace, name }, 'strategic', patch, {
+          subresource: 'status',
+          signal: deps.signal,
+        });
         failures = 0;
         entry.lastPatch = JSON.stringify(patch);
         remember(entry, stored);

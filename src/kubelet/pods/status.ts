@@ -30,7 +30,8 @@ function initPending(pod: Pod, statuses: Statuses, mainMade: boolean): { readonl
     if (isSidecar(init)) {
       if (!mainMade && status?.started !== true) pending = true;
     } else if (status?.state?.terminated?.exitCode === 0) continue;
-    else if (ended !== undefined && ended.exitCode !== 0 && (pod.spec?.restartPolicy === 'Never' || init.restartPolicy === 'Never')) failed = true;
+    else if (ended !== undefined && ended.exitCode !== 0 && (pod.spec?.restartPolicy === 'Never' || init.restartPolicy === 'Never'))
+      failed = true;
     else pending = true;
   }
   return { pending: pending && !mainMade, failed: failed && !mainMade };
@@ -96,7 +97,8 @@ function podReady(pod: Pod, containers: Verdict, conditions: readonly PodConditi
   for (const { conditionType } of pod.spec?.readinessGates ?? []) {
     const found = conditions.find((c) => c.type === conditionType);
     if (found === undefined) missing.push(`corresponding condition of pod readiness gate "${conditionType}" does not exist.`);
-    else if (found.status !== 'True') missing.push(`the status of pod readiness gate "${conditionType}" is not "True", but ${found.status}`);
+    else if (found.status !== 'True')
+      missing.push(`the status of pod readiness gate "${conditionType}" is not "True", but ${found.status}`);
   }
   return missing.length === 0 ? yes : no('ReadinessGatesNotReady', missing.join(', '));
 }
@@ -128,7 +130,8 @@ function conditionsOf(input: StatusInput, statuses: Statuses, phase: Phase, podI
       type,
       ...verdict,
       ...(generation === undefined ? {} : { observedGeneration: generation }),
-      lastTransitionTime: before?.status === verdict.status && before.lastTransitionTime ? before.lastTransitionTime : timeText(input.nowMs),
+      lastTransitionTime:
+        before?.status === verdict.status && before.lastTransitionTime ? before.lastTransitionTime : timeText(input.nowMs),
     };
   });
 }
@@ -149,7 +152,9 @@ export function podStatus(input: StatusInput): PodStatus {
     init: containerStatuses(pod.spec?.initContainers ?? [], true, old.initContainerStatuses ?? [], input),
     main: containerStatuses(pod.spec?.containers ?? [], false, old.containerStatuses ?? [], input),
   };
-  const ephemeral = containerStatuses(pod.spec?.ephemeralContainers ?? [], false, old.ephemeralContainerStatuses ?? [], input).map(asEphemeral);
+  const ephemeral = containerStatuses(pod.spec?.ephemeralContainers ?? [], false, old.ephemeralContainerStatuses ?? [], input).map(
+    asEphemeral,
+  );
   // A pod that has failed or succeeded stays so.
   const final = old.phase === 'Failed' || old.phase === 'Succeeded' ? old.phase : undefined;
   const phase = final ?? (input.verdict === undefined ? podPhase(pod, statuses, input.ended) : 'Failed');

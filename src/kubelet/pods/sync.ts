@@ -75,7 +75,14 @@ async function setUpVolumes(context: PodContext, pod: Pod, tools: SyncTools): Pr
 }
 
 /** True when something was done, so that the next step can be decided anew. */
-async function carryOut(context: PodContext, state: PodState, pod: Pod, actions: PodActions, tools: SyncTools, later: (ms: number) => void): Promise<boolean> {
+async function carryOut(
+  context: PodContext,
+  state: PodState,
+  pod: Pod,
+  actions: PodActions,
+  tools: SyncTools,
+  later: (ms: number) => void,
+): Promise<boolean> {
   if (actions.createSandbox) {
     await newSandbox(context, state, pod, actions, tools);
     return true;
@@ -124,7 +131,14 @@ async function newSandbox(context: PodContext, state: PodState, pod: Pod, action
 }
 
 /** True when the container was started. */
-async function tryStart(context: PodContext, state: PodState, pod: Pod, container: Container | EphemeralContainer, tools: SyncTools, later: (ms: number) => void): Promise<boolean> {
+async function tryStart(
+  context: PodContext,
+  state: PodState,
+  pod: Pod,
+  container: Container | EphemeralContainer,
+  tools: SyncTools,
+  later: (ms: number) => void,
+): Promise<boolean> {
   const record = newestOf(state.runtime, container.name);
   if (record !== undefined && record.state === 'exited') {
     const wait = state.backoff.next(container.name, record.finishedMs);

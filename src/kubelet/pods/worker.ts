@@ -13,8 +13,8 @@ import { forgetPod, removeDeadContainers } from './gc.ts';
 import { killPod } from './kill.ts';
 import { lastWords } from './last-words.ts';
 import { type PodIdentity, podText } from './names.ts';
-import { createRestartBackoff } from './restart-backoff.ts';
 import { podCgroup } from './resources.ts';
+import { createRestartBackoff } from './restart-backoff.ts';
 import { type PodRuntime, readPodRuntime } from './runtime.ts';
 import { podIpsOf, podStatus } from './status.ts';
 import { type SyncResult, syncPod } from './sync.ts';
@@ -95,7 +95,9 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
     for (let attempt = 1; ; attempt++) {
       const runtime = await readPodRuntime(context.cri(), identity);
       const late = [...state.expectedExits].filter(
-        (id) => runtime.containers.some((c) => c.id === id && (c.state === 'running' || c.state === 'created')) || runtime.sandboxes.some((s) => s.id === id && s.ready),
+        (id) =>
+          runtime.containers.some((c) => c.id === id && (c.state === 'running' || c.state === 'created')) ||
+          runtime.sandboxes.some((s) => s.id === id && s.ready),
       );
       if (late.length === 0 || attempt === 12) {
         state.expectedExits.clear();
@@ -134,7 +136,8 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
     return status;
   }
 
-  const podIp = (pod: Pod): string => podIpsOf({ pod, runtime: state.runtime, nodeIps: context.node().ips, old: pod.status ?? {} })[0] ?? '';
+  const podIp = (pod: Pod): string =>
+    podIpsOf({ pod, runtime: state.runtime, nodeIps: context.node().ips, old: pod.status ?? {} })[0] ?? '';
 
   /** What ran before us is believed to be as healthy as its last status said, until its probes say otherwise. */
   function seedProbes(pod: Pod): void {
@@ -172,7 +175,14 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
       dirtyVolumes = false;
       await context.volumes.refresh(pod);
     }
-    const result: SyncResult = await syncPod(context, state, pod, { signal: interrupt.signal, refresh, publish, volumesChanged, wake, podIp: () => podIp(pod) });
+    const result: SyncResult = await syncPod(context, state, pod, {
+      signal: interrupt.signal,
+      refresh,
+      publish,
+      volumesChanged,
+      wake,
+      podIp: () => podIp(pod),
+    });
     if (result.done) {
       state.phase = 'ending';
       return 0;
@@ -211,7 +221,11 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
       publish();
       await context.statuses.flushed(identity.uid);
       try {
-        await context.client.delete(pods, { namespace: identity.namespace, name: identity.name }, { gracePeriodSeconds: 0, preconditions: { uid: identity.uid } });
+        await context.client.delete(
+          pods,
+          { namespace: identity.namespace, name: identity.name },
+          { gracePeriodSeconds: 0, preconditions: { uid: identity.uid } },
+        );
       } catch (error) {
         if (!isStatus(error, 'NotFound', 'Conflict')) throw error;
         removed = true;
@@ -278,7 +292,11 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
       const ending = pod.metadata.deletionTimestamp !== undefined && deletionChanged(before, pod);
       if (ending) interrupt.abort();
       // Labels and annotations show in downward API volumes.
-      if (JSON.stringify([before?.metadata.labels, before?.metadata.annotations]) !== JSON.stringify([pod.metadata.labels, pod.metadata.annotations])) dirtyVolumes = true;
+      if (
+        JSON.stringify([before?.metadata.labels, before?.metadata.annotations]) !==
+        JSON.stringify([pod.metadata.labels, pod.metadata.annotations])
+      )
+        dirtyVolumes = true;
       // Our own status writes come back as updates that ask for nothing.
       if (ending || dirtyVolumes || before?.metadata.generation !== pod.metadata.generation || before?.spec !== pod.spec) wake();
     },
@@ -317,4 +335,3 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
     },
   };
 }
-

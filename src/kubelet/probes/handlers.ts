@@ -1,5 +1,5 @@
 /** Runs one probe or hook: exec in the container, HTTP, TCP or gRPC to the pod. pkg/probe and pkg/kubelet/lifecycle upstream. */
-import { type IncomingMessage, request as httpRequest } from 'node:http';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect, isIPv6 } from 'node:net';
 import type { Container, GRPCAction, HTTPGetAction, TCPSocketAction } from '#kube/generated/core-v1.ts';
@@ -36,7 +36,13 @@ export function resolvePort(port: number | string, container: Container): number
 }
 
 /** Runs a command in the container; output is what it printed, bounded. Rejects when the runtime could not run it. */
-export async function runExec(cri: Cri, containerId: string, command: readonly string[], timeoutMs: number, signal?: AbortSignal): Promise<HandlerResult> {
+export async function runExec(
+  cri: Cri,
+  containerId: string,
+  command: readonly string[],
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<HandlerResult> {
   const seconds = Math.max(1, Math.ceil(timeoutMs / 1000));
   try {
     const answer = await cri.execSync(
@@ -46,7 +52,8 @@ export async function runExec(cri: Cri, containerId: string, command: readonly s
     const output = Buffer.concat([answer.stdout, answer.stderr]).subarray(0, maxOutput).toString('utf8');
     return { ok: answer.exitCode === 0, output };
   } catch (error) {
-    if (isGrpc(error, 4) || (isGrpc(error) && /timeout|deadline/i.test(error.message))) return { ok: false, output: `command timed out: "${command.join(' ')}" timed out after ${seconds}s` };
+    if (isGrpc(error, 4) || (isGrpc(error) && /timeout|deadline/i.test(error.message)))
+      return { ok: false, output: `command timed out: "${command.join(' ')}" timed out after ${seconds}s` };
     throw error;
   }
 }
@@ -86,14 +93,22 @@ interface HttpTarget {
   readonly timeoutMs: number;
 }
 
-function fetchOnce({ url, headers, timeoutMs }: HttpTarget): Promise<{ readonly status: number; readonly body: string; readonly location: string | undefined }> {
+function fetchOnce({
+  url,
+  headers,
+  timeoutMs,
+}: HttpTarget): Promise<{ readonly status: number; readonly body: string; readonly location: string | undefined }> {
   return new Promise((resolve, reject) => {
     const options = { method: 'GET', headers, agent: false as const, rejectUnauthorized: false, signal: AbortSignal.timeout(timeoutMs) };
     const onResponse = (response: IncomingMessage): void => {
       const chunks: Buffer[] = [];
       let size = 0;
       const end = (): void => {
-        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).subarray(0, maxOutput).toString('utf8'), location: response.headers.location });
+        resolve({
+          status: response.statusCode ?? 0,
+          body: Buffer.concat(chunks).subarray(0, maxOutput).toString('utf8'),
+          location: response.headers.location,
+        });
       };
       response.on('data', (chunk: Buffer) => {
         size += chunk.length;

@@ -26,7 +26,12 @@ export interface Prober extends Health {
   readonly ready: (container: Container, record: Pick<ContainerRecord, 'id'>) => boolean;
   /** Ends all probes of the pod, or only those of one kind (a pod that is ending is no longer kept alive, but still reports readiness). */
   readonly stop: (podUid: string) => void;
-  readonly results: () => readonly { readonly podUid: string; readonly container: string; readonly kind: ProbeKind; readonly ok: boolean | undefined }[];
+  readonly results: () => readonly {
+    readonly podUid: string;
+    readonly container: string;
+    readonly kind: ProbeKind;
+    readonly ok: boolean | undefined;
+  }[];
 }
 
 interface Worker {
@@ -110,7 +115,14 @@ export function createProber(deps: ProberDeps): Prober {
 
   function report(kind: ProbeKind, subject: Subject, result: HandlerResult | Error): void {
     const title = titles[kind];
-    if (result instanceof Error) deps.event(subject.pod, subject.container, 'Warning', 'Unhealthy', `${title} probe errored and resulted in unknown state: ${result.message}`);
+    if (result instanceof Error)
+      deps.event(
+        subject.pod,
+        subject.container,
+        'Warning',
+        'Unhealthy',
+        `${title} probe errored and resulted in unknown state: ${result.message}`,
+      );
     else if (!result.ok) deps.event(subject.pod, subject.container, 'Warning', 'Unhealthy', `${title} probe failed: ${result.output}`);
   }
 

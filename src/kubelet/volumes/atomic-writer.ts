@@ -29,7 +29,8 @@ export function checkProjectedPath(path: string): void {
   const parts = path.split('/');
   if (parts.includes('..')) throw new Error(`invalid path: must not contain '..': ${path}`);
   if (path.startsWith('..')) throw new Error(`invalid path: must not start with '..': ${path}`);
-  if (Buffer.byteLength(path) > 4096 || parts.some((p) => Buffer.byteLength(p) > 255)) throw new Error('invalid path: must be less than or equal to 4096 characters');
+  if (Buffer.byteLength(path) > 4096 || parts.some((p) => Buffer.byteLength(p) > 255))
+    throw new Error('invalid path: must be less than or equal to 4096 characters');
 }
 
 async function isCurrent(dir: string, payload: Payload): Promise<boolean> {

@@ -64,7 +64,8 @@ function shownObjects(volume: Volume): { readonly configMaps: readonly string[];
   };
 }
 
-const isProjection = (v: Volume): boolean => v.configMap !== undefined || v.secret !== undefined || v.downwardAPI !== undefined || v.projected !== undefined;
+const isProjection = (v: Volume): boolean =>
+  v.configMap !== undefined || v.secret !== undefined || v.downwardAPI !== undefined || v.projected !== undefined;
 
 export function createVolumeManager(deps: VolumeDeps): VolumeManager {
   const { paths } = deps;
@@ -90,9 +91,14 @@ export function createVolumeManager(deps: VolumeDeps): VolumeManager {
     if (volume.configMap !== undefined) return configMapFiles(volume.configMap, volume.configMap.defaultMode ?? 0o644, context);
     if (volume.secret !== undefined) {
       const { secretName, ...rest } = volume.secret;
-      return secretFiles({ ...rest, ...(secretName === undefined ? {} : { name: secretName }) }, volume.secret.defaultMode ?? 0o644, context);
+      return secretFiles(
+        { ...rest, ...(secretName === undefined ? {} : { name: secretName }) },
+        volume.secret.defaultMode ?? 0o644,
+        context,
+      );
     }
-    if (volume.downwardAPI !== undefined) return downwardFiles(volume.downwardAPI.items ?? [], volume.downwardAPI.defaultMode ?? 0o644, context);
+    if (volume.downwardAPI !== undefined)
+      return downwardFiles(volume.downwardAPI.items ?? [], volume.downwardAPI.defaultMode ?? 0o644, context);
     return projectedFiles(volume.projected ?? {}, context);
   }
 

@@ -2,13 +2,14 @@
 import { readFile } from 'node:fs/promises';
 import type { Exec } from '#platform/exec.ts';
 
-const unescape = (text: string): string => text.replaceAll(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+const unescapeOctal = (text: string): string =>
+  text.replaceAll(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 
 /** Mount points at or below a folder, deepest (latest) first. */
 export async function mountsBelow(dir: string): Promise<readonly string[]> {
   const text = await readFile('/proc/self/mountinfo', 'utf8');
   const points = text.split('\n').flatMap((line) => {
-    const point = unescape(line.split(' ')[4] ?? '');
+    const point = unescapeOctal(line.split(' ')[4] ?? '');
     return point === dir || point.startsWith(`${dir}/`) ? [point] : [];
   });
   return points.reverse();

@@ -30,7 +30,13 @@ export interface PayloadContext {
 type Files = Map<string, ProjectedFile>;
 const defaultMode = 0o644;
 
-function pick(data: ReadonlyMap<string, Buffer>, items: readonly KeyToPath[] | undefined, mode: number, optional: boolean, what: string): Files {
+function pick(
+  data: ReadonlyMap<string, Buffer>,
+  items: readonly KeyToPath[] | undefined,
+  mode: number,
+  optional: boolean,
+  what: string,
+): Files {
   const files: Files = new Map();
   if (items === undefined || items.length === 0) {
     for (const [key, content] of data) files.set(key, { content, mode });

@@ -50,7 +50,9 @@ export async function bindSubPath(volume: string, subPath: string, target: strin
     await mkdir(dirname(target), { recursive: true });
     if ((await handle.stat()).isDirectory()) await mkdir(target, { recursive: true });
     else await writeFile(target, '');
-    await exec('mount', ['--no-canonicalize', '--bind', join('/proc', String(process.pid), 'fd', String(handle.fd)), target], { timeoutMs: 30_000 });
+    await exec('mount', ['--no-canonicalize', '--bind', join('/proc', String(process.pid), 'fd', String(handle.fd)), target], {
+      timeoutMs: 30_000,
+    });
   } finally {
     await handle.close();
   }
