@@ -41,6 +41,11 @@ export interface Informer<T extends KubeObject> extends SyncSource {
   readonly byIndex: (name: string, value: string) => readonly Stored<T>[];
   /** `added` is called at once for what is already held. The result removes the handler. */
   readonly addHandler: (handler: InformerHandler<T>) => () => void;
+  /**
+   * Resolves when the informer has seen the write that gave this resourceVersion: a controller that awaits it sees its own
+   * writes. Gives up quietly after a second (an informer with selectors may never see it).
+   */
+  readonly reached: (resourceVersion: string, signal: AbortSignal) => Promise<void>;
   /** Runs until the signal aborts. */
   readonly run: (signal: AbortSignal) => Promise<void>;
 }
@@ -63,12 +68,14 @@ const retry = { baseMs: 100, maxMs: 30_000, factor: 2, jitter: 0.5 };
 const pageSize = 500;
 /** A watch that ends sooner than this without an event counts as a failure, so that it cannot become a busy loop. */
 const shortestWatchMs = 1000;
+const reachLimitMs = 1000;
 
 export function createInformer<T extends KubeObject>(resource: ResourceRef<T>, deps: InformerDeps, scope: InformerScope = {}): Informer<T> {
   const store = new ObjectStore<T>();
   const handlers = new Set<InformerHandler<T>>();
   const waiters = new Set<() => void>();
   const name = groupResource(resource);
+  const progress = createProgress(deps.clock);
   let synced = false;
 
   const tell = (call: (handler: InformerHandler<T>) => void): void => {
@@ -93,13 +100,14 @@ export function createInformer<T extends KubeObject>(resource: ResourceRef<T>, d
     const old = store.delete(key);
     if (old !== undefined) tell((h) => h.deleted?.(last ?? old));
   };
-  const replace = (objects: readonly Stored<T>[]): void => {
+  const replace = (objects: readonly Stored<T>[], revision: string): void => {
     const present = new Set<string>();
     for (const object of objects) {
       present.add(objectKey(object));
       put(object);
     }
     for (const key of store.keys()) if (!present.has(key)) remove(key);
+    progress.advance(revision);
     if (synced) return;
     synced = true;
     for (const wake of waiters) wake();
@@ -108,6 +116,7 @@ export function createInformer<T extends KubeObject>(resource: ResourceRef<T>, d
   const apply = (event: WatchEvent<T>): void => {
     if (event.type === 'DELETED') remove(objectKey(event.object), event.object);
     else if (event.type !== 'BOOKMARK') put(event.object);
+    progress.advance(event.type === 'BOOKMARK' ? event.resourceVersion : event.object.metadata.resourceVersion);
   };
 
   return {
@@ -125,7 +134,40 @@ export function createInformer<T extends KubeObject>(resource: ResourceRef<T>, d
     },
     hasSynced: () => synced,
     synced: (signal) => (synced ? Promise.resolve() : waitFor(waiters, signal)),
+    reached: progress.reached,
     run: (signal) => follow({ resource, name, deps, scope, replace, apply }, signal),
+  };
+}
+
+/** Which revision has been seen, and who waits for one. Revisions are compared as the numbers that they are. */
+function createProgress(clock: Clock) {
+  const waiting = new Set<{ readonly revision: number; readonly resolve: () => void }>();
+  let seen = 0;
+  return {
+    advance: (revision: string): void => {
+      seen = Math.max(seen, Number(revision) || 0);
+      for (const one of waiting)
+        if (one.revision <= seen) {
+          waiting.delete(one);
+          one.resolve();
+        }
+    },
+    reached: (revision: string, signal: AbortSignal): Promise<void> => {
+      const wanted = Number(revision) || 0;
+      if (wanted <= seen || signal.aborted) return Promise.resolve();
+      return new Promise((resolve) => {
+        const finish = (): void => {
+          limit.cancel();
+          signal.removeEventListener('abort', finish);
+          waiting.delete(one);
+          resolve();
+        };
+        const one = { revision: wanted, resolve: finish };
+        const limit = clock.after(reachLimitMs, finish);
+        waiting.add(one);
+        signal.addEventListener('abort', finish, { once: true });
+      });
+    },
   };
 }
 
@@ -153,7 +195,7 @@ interface Follower<T extends KubeObject> {
   readonly name: string;
   readonly deps: InformerDeps;
   readonly scope: InformerScope;
-  readonly replace: (objects: readonly Stored<T>[]) => void;
+  readonly replace: (objects: readonly Stored<T>[], revision: string) => void;
   readonly apply: (event: WatchEvent<T>) => void;
 }
 
@@ -203,8 +245,9 @@ async function relist<T extends KubeObject>(self: Follower<T>, signal: AbortSign
     page = await client.list(self.resource, { ...self.scope, limit: pageSize, continue: next }, { signal });
   }
   signal.throwIfAborted();
-  self.replace(items);
-  return page.metadata.resourceVersion ?? '';
+  const revision = page.metadata.resourceVersion ?? '';
+  self.replace(items, revision);
+  return revision;
 }
 
 async function watchFrom<T extends KubeObject>(self: Follower<T>, position: Position, signal: AbortSignal): Promise<void> {
