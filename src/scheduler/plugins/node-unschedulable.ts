@@ -1,6 +1,6 @@
+import { tolerates } from '#kube/taints.ts';
 import type { Plugin } from '../framework.ts';
 import { reject } from '../framework.ts';
-import { tolerates } from '../taints.ts';
 
 const cordon = { key: 'node.kubernetes.io/unschedulable', effect: 'NoSchedule' };
 

@@ -1,10 +1,10 @@
 import type { TopologySpreadConstraint } from '#kube/generated/core-v1.ts';
 import type { LabelSelector } from '#kube/generated/meta-v1.ts';
+import { untolerated } from '#kube/taints.ts';
 import type { ClusterView, NodeInfo, Plugin, PodInfo, PreparedScore, Selector } from '../framework.ts';
 import { maxScore, reject } from '../framework.ts';
 import { withLabelKeys } from '../pod-info.ts';
 import { compileSelector, nothing } from '../selector.ts';
-import { untolerated } from '../taints.ts';
 import { requiredNodeTest } from './node-affinity.ts';
 
 interface Constraint {

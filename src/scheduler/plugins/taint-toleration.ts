@@ -1,6 +1,6 @@
+import { tolerates, untolerated } from '#kube/taints.ts';
 import type { Plugin } from '../framework.ts';
 import { normalizeByMax, reject } from '../framework.ts';
-import { tolerates, untolerated } from '../taints.ts';
 
 const hard = ['NoSchedule', 'NoExecute'];
 

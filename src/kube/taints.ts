@@ -1,4 +1,4 @@
-import type { Taint, Toleration } from '#kube/generated/core-v1.ts';
+import type { Taint, Toleration } from './generated/core-v1.ts';
 
 /** k8s.io/component-helpers: an empty key with Exists tolerates everything; an empty effect, every effect. */
 export function tolerates(toleration: Toleration, taint: Taint): boolean {
