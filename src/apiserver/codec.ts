@@ -1,11 +1,15 @@
 /** Bodies of requests as drafts of a kind: decoding and defaulting. */
 import { type Decoded, decodeBody, decodeObject, type FieldValidation } from '#kube/decode.ts';
 import type { Draft, KindDef } from '#kube/kind.ts';
-import { badRequest } from '#kube/status-error.ts';
+import { bodyFormat, parseBody } from '#kube/parse-body.ts';
+import { badRequest, StatusError } from '#kube/status-error.ts';
 import type { ApiRequest } from './contract.ts';
 
+/** What decoding and defaulting need to know of a kind. */
+type CodecKind = Pick<KindDef, 'ref' | 'schema' | 'defaults'>;
+
 /** The body of a request, decoded and defaulted. Warnings are added to `warnings`. Throws StatusError. */
-export function readDraft(def: KindDef, request: ApiRequest, validation: FieldValidation, warnings: string[]): Draft {
+export function readDraft(def: CodecKind, request: ApiRequest, validation: FieldValidation, warnings: string[]): Draft {
   const decoded =
     request.object === undefined
       ? decodeBody(def, requireBody(request), request.headers['content-type'] ?? '', validation)
@@ -15,13 +19,13 @@ export function readDraft(def: KindDef, request: ApiRequest, validation: FieldVa
 }
 
 /** A JSON value such as the result of a patch as a draft, decoded and defaulted. Throws StatusError. */
-export function draftOf(def: KindDef, value: unknown, validation: FieldValidation, warnings: string[]): Draft {
+export function draftOf(def: CodecKind, value: unknown, validation: FieldValidation, warnings: string[]): Draft {
   const decoded = decodeObject(def, value, validation);
   warnings.push(...decoded.warnings);
   return withDefaults(def, decoded);
 }
 
-function withDefaults(def: KindDef, decoded: Decoded): Draft {
+function withDefaults(def: CodecKind, decoded: Decoded): Draft {
   def.defaults?.(decoded.object);
   return decoded.object;
 }
@@ -29,4 +33,18 @@ function withDefaults(def: KindDef, decoded: Decoded): Draft {
 export function requireBody(request: ApiRequest): Uint8Array {
   if (request.body === undefined || request.body.length === 0) throw badRequest('no body was sent: an object is required');
   return request.body;
+}
+
+/** The body as a value. Throws StatusError. */
+export function readValue(request: ApiRequest): unknown {
+  if (request.object !== undefined) return request.object;
+  const format = bodyFormat(request.headers['content-type'] ?? '');
+  if (format === undefined)
+    throw new StatusError(
+      'UnsupportedMediaType',
+      'the body of the request was in an unknown format - accepted media types include: application/json, application/yaml',
+    );
+  const { value } = parseBody(requireBody(request), format, false);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw badRequest('the body must be an object');
+  return value;
 }

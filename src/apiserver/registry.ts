@@ -1,14 +1,14 @@
 /** Which resources are served now. Custom resource definitions and aggregation change it while the server runs. */
 import { allVerbs, type KindDef } from '#kube/kind.ts';
 import { apiVersionOf, type ResourceRef } from '#kube/refs.ts';
-import type { SubresourceDef } from './contract.ts';
+import type { Subresource } from './subresources/subresource.ts';
 
 /** A served resource with all that requests for it need to know. */
 export interface Resource {
   readonly def: KindDef;
   readonly apiVersion: string;
   readonly verbs: ReadonlySet<string>;
-  readonly subresources: ReadonlyMap<string, SubresourceDef>;
+  readonly subresources: ReadonlyMap<string, Subresource>;
   /** True for kinds that a CustomResourceDefinition made. */
   readonly custom: boolean;
 }
@@ -47,7 +47,7 @@ export function compareVersions(a: string, b: string): number {
   return y[0] - x[0] || y[1] - x[1] || y[2] - x[2] || (a < b ? -1 : a > b ? 1 : 0);
 }
 
-export function createRegistry(kinds: readonly KindDef[], subresources: readonly SubresourceDef[]): Registry {
+export function createRegistry(kinds: readonly KindDef[], subresourcesFor: (def: KindDef) => ReadonlyMap<string, Subresource>): Registry {
   const resources = new Map<string, Resource>();
   const kindIndex = new Map<string, Resource>();
   const groups = new Map<string, Map<string, Resource[]>>();
@@ -61,12 +61,11 @@ export function createRegistry(kinds: readonly KindDef[], subresources: readonly
 
   const insert = (def: KindDef, custom: boolean): void => {
     const { group, version, plural, kind } = def.ref;
-    const own = subresources.filter((s) => s.resource.group === group && s.resource.plural === plural && s.resource.version === version);
     const resource: Resource = {
       def,
       apiVersion: apiVersionOf(def.ref),
       verbs: new Set(def.verbs ?? allVerbs),
-      subresources: new Map(own.map((s) => [s.name, s])),
+      subresources: subresourcesFor(def),
       custom,
     };
     resources.set(idOf(group, version, plural), resource);

@@ -24,6 +24,7 @@ import { createMetrics, type Metrics } from './metrics.ts';
 import { createObjectStore } from './objects.ts';
 import { createPlainPaths, type VersionInfo } from './paths.ts';
 import { createRegistry, type Registry } from './registry.ts';
+import { subresourcesFor } from './subresources/index.ts';
 
 export interface ApiServerConfig {
   readonly version: VersionInfo;
@@ -70,7 +71,7 @@ const publicPaths = new Set(['/healthz', '/livez', '/readyz', '/version']);
 
 export function createApiServer(options: ApiServerOptions): ApiServer {
   const { cache, clock, random, log, config } = options;
-  const registry = createRegistry(options.kinds, options.subresources);
+  const registry = createRegistry(options.kinds, (def) => subresourcesFor(def, options.subresources));
   const objects = createObjectStore({ cache, registry, clock, random });
   const core: Core = {
     cache,

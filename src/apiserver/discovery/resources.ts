@@ -1,24 +1,11 @@
 /** What discovery says of the resources of one group and version. */
 import { createHash } from 'node:crypto';
 import type { Registry, Resource } from '../registry.ts';
-
-export interface SubresourceInfo {
-  readonly name: string;
-  readonly kind: { readonly group: string; readonly version: string; readonly kind: string };
-  readonly verbs: readonly string[];
-}
-
-const scaleKind = { group: 'autoscaling', version: 'v1', kind: 'Scale' };
+import type { Subresource } from '../subresources/subresource.ts';
 
 /** Subresources of a resource, by name. */
-export function subresourcesOf(resource: Resource): readonly SubresourceInfo[] {
-  const { def, subresources } = resource;
-  const { group, version, kind } = def.ref;
-  const found: SubresourceInfo[] = [...subresources.values()].map((s) => ({ name: s.name, kind: s.kind, verbs: s.verbs }));
-  if (def.hasStatus === true) found.push({ name: 'status', kind: { group, version, kind }, verbs: ['get', 'patch', 'update'] });
-  if (def.scale !== undefined) found.push({ name: 'scale', kind: scaleKind, verbs: ['get', 'patch', 'update'] });
-  return found.sort((a, b) => (a.name < b.name ? -1 : 1));
-}
+export const subresourcesOf = (resource: Resource): readonly Subresource[] =>
+  [...resource.subresources.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
 
 /** Base64 of the first eight bytes of a hash over the stored type, as upstream writes it. */
 function storageVersionHash(resource: Resource): string {

@@ -133,6 +133,8 @@ export interface UpdatePart {
   /** Changes the draft so that only what the subresource may change differs from the old object. */
   readonly restrict: (draft: Draft, old: Stored, context: StrategyContext) => void;
   readonly validate?: (object: KubeObject, old: Stored, context: StrategyContext) => readonly FieldError[];
+  /** Admission has seen the body that asked for this write (a Binding). */
+  readonly skipAdmission?: boolean;
 }
 
 const maxConflictRetries = 100;
@@ -178,7 +180,8 @@ async function updateOnce(r: VerbRequest, plan: UpdatePlan, entry: CachedEntry, 
   const draft = await plan.build(old, entry);
   const unconditional = checkPreconditions(r, draft, old);
   carryMeta(draft, old);
-  await core.admission.admit(admissionRequest(r, 'UPDATE', { namespace, name: r.info.name, dryRun: plan.dryRun }, draft, old));
+  const admission = admissionRequest(r, 'UPDATE', { namespace, name: r.info.name, dryRun: plan.dryRun }, draft, old);
+  if (plan.part?.skipAdmission !== true) await core.admission.admit(admission);
   restrict(r, plan, draft, old, context);
   metaOf(draft).resourceVersion = old.metadata.resourceVersion;
   const hooks = plan.part === undefined ? hooksOf(core, def) : undefined;
@@ -186,7 +189,7 @@ async function updateOnce(r: VerbRequest, plan: UpdatePlan, entry: CachedEntry, 
   try {
     const object = draft as unknown as KubeObject;
     validateUpdate(r, plan, object, old, context);
-    await core.admission.validate(admissionRequest(r, 'UPDATE', { namespace, name: r.info.name, dryRun: plan.dryRun }, draft, old));
+    if (plan.part?.skipAdmission !== true) await core.admission.validate(admission);
     const result = await commit(r, plan, { draft, old, entry, unconditional });
     if (plan.dryRun) held?.undo();
     return result;

@@ -27,6 +27,11 @@ export const namespaceKind = defineKind(namespaces, {
     if (old.spec?.finalizers === undefined) delete object.spec?.finalizers;
     else object.spec = { ...object.spec, finalizers: [...old.spec.finalizers] };
   },
+  prepareForDelete: (object) => {
+    delete (object.metadata as { deletionGracePeriodSeconds?: number }).deletionGracePeriodSeconds;
+    object['status'] = { ...(object['status'] as object), phase: 'Terminating' };
+  },
+  holdsDeletion: (object) => (object.spec?.finalizers ?? []).length > 0,
   selectableFields: { 'status.phase': (object) => object.status?.phase ?? '', name: (object) => object.metadata.name ?? '' },
   table: {
     columns: [nameColumn, column('Status', 'The status of the namespace.'), ageColumn],

@@ -22,6 +22,7 @@ function normalizeDataSources(claim: Mutable<PersistentVolumeClaim>): void {
 }
 
 export const persistentVolumeClaimKind = defineKind(persistentVolumeClaims, {
+  returnsDeleted: true,
   hasStatus: true,
   defaults: (object) => {
     object.status ??= {};

@@ -5,6 +5,7 @@ import { accessModesText } from './access-modes.ts';
 import { roundResources } from './pod-defaults.ts';
 
 export const persistentVolumeKind = defineKind(persistentVolumes, {
+  returnsDeleted: true,
   hasStatus: true,
   defaults: (object) => {
     object.status ??= {};

@@ -4,6 +4,7 @@ import { column, containerCells, formatLabels, nameColumn } from '../print.ts';
 import { templateDefaults } from './pod-defaults.ts';
 
 export const podTemplateKind = defineKind(podTemplates, {
+  returnsDeleted: true,
   generation: 'spec',
   defaults: (object) => templateDefaults(object.template),
   table: {

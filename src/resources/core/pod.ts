@@ -24,6 +24,7 @@ function gracefulDeletion(pod: Pod, requestedSeconds: number | undefined): numbe
 }
 
 export const podKind = defineKind(pods, {
+  returnsDeleted: true,
   hasStatus: true,
   generation: 'spec',
   subresources: ['attach', 'binding', 'ephemeralcontainers', 'eviction', 'exec', 'log', 'portforward', 'proxy', 'resize'],

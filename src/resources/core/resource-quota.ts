@@ -14,6 +14,7 @@ function usage(quota: ResourceQuota, limits: boolean): string {
 }
 
 export const resourceQuotaKind = defineKind(resourceQuotas, {
+  returnsDeleted: true,
   hasStatus: true,
   defaults: (object) => roundResources(object.spec?.hard),
   table: {

@@ -48,6 +48,7 @@ const portsText = (service: Service): string =>
   );
 
 export const serviceKind = defineKind(services, {
+  returnsDeleted: true,
   hasStatus: true,
   createOnUpdate: true,
   nameFormat: 'label1035',

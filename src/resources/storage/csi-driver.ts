@@ -3,6 +3,7 @@ import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn, orNone, orUnset } from '../print.ts';
 
 export const csiDriverKind = defineKind(csiDrivers, {
+  returnsDeleted: true,
   generation: 'spec',
   unconditionalUpdate: false,
   defaults: (object) => {

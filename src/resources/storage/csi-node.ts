@@ -3,6 +3,7 @@ import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
 
 export const csiNodeKind = defineKind(csiNodes, {
+  returnsDeleted: true,
   unconditionalUpdate: false,
   table: {
     columns: [nameColumn, column('Drivers', 'The number of CSI drivers of the node.', 'integer'), ageColumn],

@@ -3,6 +3,7 @@ import { defineKind } from '../define.ts';
 import { column, nameColumn } from '../print.ts';
 
 export const csiStorageCapacityKind = defineKind(csiStorageCapacities, {
+  returnsDeleted: true,
   unconditionalUpdate: false,
   table: {
     columns: [nameColumn, column('StorageClassName', 'The class that the capacity is for.'), column('Capacity', 'What is left.')],

@@ -5,6 +5,7 @@ import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
 const defaultAnnotations = ['storageclass.kubernetes.io/is-default-class', 'storageclass.beta.kubernetes.io/is-default-class'];
 
 export const storageClassKind = defineKind(storageClasses, {
+  returnsDeleted: true,
   defaults: (object) => {
     object.reclaimPolicy ??= 'Delete';
     object.volumeBindingMode ??= 'Immediate';

@@ -3,6 +3,7 @@ import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
 
 export const volumeAttachmentKind = defineKind(volumeAttachments, {
+  returnsDeleted: true,
   hasStatus: true,
   unconditionalUpdate: false,
   table: {

@@ -3,6 +3,7 @@ import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
 
 export const volumeAttributesClassKind = defineKind(volumeAttributesClasses, {
+  returnsDeleted: true,
   table: {
     columns: [nameColumn, column('DriverName', 'The CSI driver that the class is for.'), ageColumn],
     cells: (object, now) => [object.metadata.name ?? '', object.driverName, ageOf(object, now)],

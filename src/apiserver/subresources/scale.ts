@@ -1,0 +1,156 @@
+/** The scale subresource: autoscaling/v1 Scale over any kind that says where its replicas are. */
+import { decodeObject } from '#kube/decode.ts';
+import type { Scale } from '#kube/generated/autoscaling-v1.ts';
+import type { Draft, ScaleDef } from '#kube/kind.ts';
+import type { KubeObject, Stored } from '#kube/object.ts';
+import { parseBody } from '#kube/parse-body.ts';
+import type { ResourceRef } from '#kube/refs.ts';
+import { kindSchema } from '#kube/schema-registry.ts';
+import { conflict, invalid, notFound, StatusError } from '#kube/status-error.ts';
+import type { CachedEntry } from '#store/contract.ts';
+import { readDraft, requireBody } from '../codec.ts';
+import type { ApiResponse } from '../contract.ts';
+import type { VerbRequest } from '../core.ts';
+import { matchName, matchNamespace, metaOf, specChanged } from '../meta.ts';
+import { parseWriteParameters } from '../options.ts';
+import { readEntry } from '../storage.ts';
+import { applyPatch, patchTypeOf } from '../verbs/patch.ts';
+import { type UpdatePart, updateObject } from '../verbs/write.ts';
+import { viewOf } from '../view.ts';
+import type { Subresource } from './subresource.ts';
+
+const ref: ResourceRef<Scale> = {
+  group: 'autoscaling',
+  version: 'v1',
+  kind: 'Scale',
+  plural: 'scales',
+  singular: 'scale',
+  namespaced: true,
+  shortNames: [],
+  categories: [],
+};
+const scaleKind = { ref: ref as ResourceRef, schema: kindSchema('autoscaling', 'v1', 'Scale') ?? {} };
+
+export function scaleSubresource(scale: ScaleDef): Subresource {
+  return {
+    name: 'scale',
+    kind: { group: 'autoscaling', version: 'v1', kind: 'Scale' },
+    verbs: ['get', 'patch', 'update'],
+    handle: (r) => handle(r, scale),
+  };
+}
+
+/** The value at a dotted path. */
+export function valueAt(object: unknown, path: string): unknown {
+  let at = object;
+  for (const step of path.split('.').filter((s) => s !== '')) {
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, step)) return undefined;
+    at = (at as Record<string, unknown>)[step];
+  }
+  return at;
+}
+
+function setAt(object: Record<string, unknown>, path: string, value: unknown): void {
+  const steps = path.split('.').filter((s) => s !== '');
+  let at = object;
+  for (const step of steps.slice(0, -1)) {
+    const inner = Object.hasOwn(at, step) ? at[step] : undefined;
+    const next = typeof inner === 'object' && inner !== null ? (inner as Record<string, unknown>) : {};
+    at[step] = next;
+    at = next;
+  }
+  at[steps.at(-1) ?? ''] = value;
+}
+
+const numberOf = (value: unknown): number => (typeof value === 'number' ? value : 0);
+
+export function scaleOf(object: Stored, scale: ScaleDef): Scale {
+  const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
+  const replicas = numberOf(valueAt(object, scale.specReplicasPath));
+  const selector = scale.selector(object);
+  return {
+    kind: 'Scale',
+    apiVersion: 'autoscaling/v1',
+    metadata: { name, ...(namespace === undefined ? {} : { namespace }), uid, resourceVersion, creationTimestamp },
+    spec: replicas === 0 ? {} : { replicas },
+    status: { replicas: numberOf(valueAt(object, scale.statusReplicasPath)), ...(selector === '' ? {} : { selector }) },
+  };
+}
+
+async function handle(r: VerbRequest, scale: ScaleDef): Promise<ApiResponse> {
+  const view = viewOf(r.resource.def);
+  const answer = (entry: CachedEntry): ApiResponse => ({ type: 'object', status: 200, object: scaleOf(view.object(entry), scale) });
+  if (r.info.verb === 'get') {
+    const entry = readEntry(r.core, r.resource.def, r.info.namespace, r.info.name);
+    if (entry === undefined) throw notFound(r.resource.def.ref, r.info.name);
+    return answer(entry);
+  }
+  const patching = r.info.verb === 'patch';
+  const parameters = parseWriteParameters(r.request.query, patching ? 'PatchOptions' : 'UpdateOptions');
+  const wanted = patching ? patchedScale(r, scale) : sentScale(r);
+  const { entry } = await updateObject(r, {
+    build: (current) => withReplicas(r, scale, current, wanted),
+    dryRun: parameters.dryRun,
+    createAllowed: false,
+    retryConflicts: patching,
+    part: replicasPart(scale),
+  });
+  return answer(entry);
+}
+
+type WantedScale = (current: Stored) => Draft;
+
+function sentScale(r: VerbRequest): WantedScale {
+  const sent = readDraft(scaleKind, r.request, 'Ignore', r.warnings);
+  return () => sent;
+}
+
+function patchedScale(r: VerbRequest, scale: ScaleDef): WantedScale {
+  const type = patchTypeOf(r.request, false);
+  const value = r.request.object ?? parseBody(requireBody(r.request), type === 'apply' ? 'yaml' : 'json', false).value;
+  if (type === 'apply') return () => decodeObject(scaleKind, value).object;
+  return (current) => decodeObject(scaleKind, applyPatch(type, scaleOf(current, scale), value, scaleKind)).object;
+}
+
+/** The object with the replicas that a Scale asks for. Throws StatusError. */
+function withReplicas(r: VerbRequest, scale: ScaleDef, current: Stored | undefined, wanted: WantedScale): Draft {
+  const { ref: of } = r.resource.def;
+  if (current === undefined) throw notFound(of, r.info.name);
+  const sent = wanted(current);
+  matchName(sent, r.info.name);
+  if (of.namespaced) matchNamespace(r.resource.def, sent, r.info.namespace);
+  const replicas = numberOf((sent['spec'] as { replicas?: number } | undefined)?.replicas);
+  if (replicas < 0 || !Number.isInteger(replicas))
+    throw invalid(ref, r.info.name, [
+      {
+        field: 'spec.replicas',
+        type: 'FieldValueInvalid',
+        message: `Invalid value: ${replicas}: must be greater than or equal to 0`,
+      },
+    ]);
+  const { uid, resourceVersion } = sent.metadata;
+  if (uid !== undefined && uid !== '' && uid !== current.metadata.uid)
+    throw conflict(of, r.info.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.metadata.uid}`);
+  const draft = structuredClone(current) as unknown as Draft;
+  if (draft['spec'] === undefined && !scale.specReplicasPath.includes('spec'))
+    throw new StatusError('BadRequest', 'the object has no replicas');
+  setAt(draft, scale.specReplicasPath, replicas);
+  if (resourceVersion === undefined) delete metaOf(draft).resourceVersion;
+  else metaOf(draft).resourceVersion = resourceVersion;
+  return draft;
+}
+
+const replicasPart = (scale: ScaleDef): UpdatePart => ({
+  restrict: (draft, old) => {
+    const replicas = valueAt(draft, scale.specReplicasPath);
+    const { managedFields } = draft.metadata;
+    const kept = structuredClone(old) as unknown as Draft;
+    for (const key of Object.keys(draft)) delete draft[key];
+    Object.assign(draft, kept);
+    setAt(draft, scale.specReplicasPath, replicas);
+    const meta = metaOf(draft);
+    if (managedFields === undefined) delete meta.managedFields;
+    else meta.managedFields = managedFields;
+    if (meta.generation !== undefined && specChanged(draft as unknown as KubeObject, old)) meta.generation += 1;
+  },
+});
