@@ -6,11 +6,11 @@ import { parseBody } from '#kube/parse-body.ts';
 import { applyJsonPatch } from '#kube/patch-json.ts';
 import { applyMergePatch } from '#kube/patch-merge.ts';
 import { applyStrategicPatch } from '#kube/patch-strategic.ts';
-import { definition } from '#kube/schema-registry.ts';
-import { badRequest, StatusError } from '#kube/status-error.ts';
+import { badRequest, type FieldError, invalid, StatusError } from '#kube/status-error.ts';
 import { draftOf, requireBody } from '../codec.ts';
 import type { ApiRequest, ApiResponse } from '../contract.ts';
 import type { VerbRequest } from '../core.ts';
+import { appliedObject, resolveDefinition } from '../managed-fields.ts';
 import { matchName, matchNamespace } from '../meta.ts';
 import { parseWriteParameters, type WriteParameters } from '../options.ts';
 import { type UpdatePart, updateObject } from './write.ts';
@@ -52,7 +52,7 @@ export function applyPatch(type: Exclude<PatchType, 'apply'>, current: unknown, 
     case 'merge':
       return applyMergePatch(current, patch);
     case 'strategic':
-      return applyStrategicPatch(current, patch, def.schema, (name) => definition(name) ?? {});
+      return applyStrategicPatch(current, patch, def.schema, resolveDefinition);
   }
 }
 
@@ -62,28 +62,33 @@ export async function patch(r: VerbRequest, part?: UpdatePart): Promise<ApiRespo
   const parameters = parseWriteParameters(r.request.query, 'PatchOptions');
   const type = patchTypeOf(r.request, custom);
   const body = patchBody(r.request, type);
-  if (type === 'apply') throw new StatusError('UnsupportedMediaType', 'server-side apply is not supported yet');
-  if (parameters.force !== undefined)
-    throw new StatusError('Invalid', 'PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for non-apply patch');
+  checkOptions(type, parameters);
   const { entry, created } = await updateObject(r, {
     build: (current) => patched(r, type, current, body, parameters),
     dryRun: parameters.dryRun,
-    createAllowed: false,
+    createAllowed: type === 'apply' && part === undefined,
     retryConflicts: true,
+    tracked: type === 'apply',
     ...(part === undefined ? {} : { part }),
   });
   return { type: 'entry', status: created ? 201 : 200, def, entry };
 }
 
-function patched(
-  r: VerbRequest,
-  type: Exclude<PatchType, 'apply'>,
-  current: Stored | undefined,
-  body: unknown,
-  parameters: WriteParameters,
-) {
+/** Throws StatusError Invalid. */
+function checkOptions(type: PatchType, parameters: WriteParameters): void {
+  const fail = (error: FieldError): never => {
+    throw invalid({ group: 'meta.k8s.io', kind: 'PatchOptions' }, '', [error]);
+  };
+  if (type === 'apply') {
+    if (parameters.fieldManager === '')
+      fail({ field: 'fieldManager', type: 'FieldValueRequired', message: 'Required value: is required for apply patch' });
+  } else if (parameters.force !== undefined)
+    fail({ field: 'force', type: 'FieldValueForbidden', message: 'Forbidden: may not be specified for non-apply patch' });
+}
+
+function patched(r: VerbRequest, type: PatchType, current: Stored | undefined, body: unknown, parameters: WriteParameters) {
   const { def } = r.resource;
-  const value = applyPatch(type, current, body, def);
+  const value = type === 'apply' ? appliedObject(r, current, body, parameters.force === true) : applyPatch(type, current, body, def);
   r.warnings.length = 0;
   const validation: FieldValidation = parameters.fieldValidation;
   const draft = draftOf(def, value, validation, r.warnings);

@@ -9,6 +9,7 @@ import type { CachedEntry } from '#store/contract.ts';
 import type { AdmissionOperation, AdmissionRequest } from '../contract.ts';
 import { hooksOf, strategyContext, type VerbRequest } from '../core.ts';
 import { objectKeyOf } from '../keys.ts';
+import { trackFields } from '../managed-fields.ts';
 import { canonicalJson, carryMeta, generatedName, initializeMeta, metaOf, specChanged, validateMeta, validateMetaUpdate } from '../meta.ts';
 import { parseResourceVersion } from '../options.ts';
 import { createEntry, deleteEntry, encodeFor, readEntry, updateEntry } from '../storage.ts';
@@ -54,15 +55,17 @@ const fail = (r: VerbRequest, object: KubeObject, errors: readonly FieldError[])
 };
 
 /**
- * Writes a new object. `draft` is decoded and defaulted; its namespace is checked. Throws StatusError.
+ * Writes a new object. `draft` is decoded and defaulted; its namespace is checked. `tracked`: managedFields are set already.
+ * Throws StatusError.
  */
-export async function createObject(r: VerbRequest, draft: Draft, dryRun: boolean): Promise<CachedEntry> {
+export async function createObject(r: VerbRequest, draft: Draft, dryRun: boolean, tracked = false): Promise<CachedEntry> {
   const { core } = r;
   const { def } = r.resource;
   const meta = metaOf(draft);
   const generated = (meta.name === undefined || meta.name === '') && meta.generateName !== undefined && meta.generateName !== '';
   const namespace = def.ref.namespaced ? r.info.namespace : '';
   const context = strategyContext(core, r.request, r.info);
+  if (!tracked) trackFields(r, undefined, draft);
   const admission = admissionRequest(r, 'CREATE', { namespace, name: meta.name ?? '', dryRun }, draft, undefined);
   await core.admission.admit(admission);
   if (meta.resourceVersion !== undefined && meta.resourceVersion !== '' && meta.resourceVersion !== '0')
@@ -124,6 +127,8 @@ export interface UpdatePlan {
   readonly createAllowed: boolean;
   /** A patch without resourceVersion is tried again on the newer object. */
   readonly retryConflicts: boolean;
+  /** True: `build` has set managedFields (server-side apply). */
+  readonly tracked?: boolean;
   /** 'status' and further subresources write only their part. Default: the main resource. */
   readonly part?: UpdatePart;
 }
@@ -169,7 +174,7 @@ async function createThroughUpdate(r: VerbRequest, plan: UpdatePlan): Promise<Wr
     throw conflict(r.resource.def.ref, r.info.name, `Precondition failed: UID in precondition: ${meta.uid}, UID in object meta: `);
   if (parseResourceVersion(meta.resourceVersion) !== undefined && meta.resourceVersion !== '0')
     throw notFound(r.resource.def.ref, r.info.name);
-  return { entry: await createObject({ ...r, info: { ...r.info, verb: 'create' } }, draft, plan.dryRun), created: true };
+  return { entry: await createObject({ ...r, info: { ...r.info, verb: 'create' } }, draft, plan.dryRun, plan.tracked), created: true };
 }
 
 async function updateOnce(r: VerbRequest, plan: UpdatePlan, entry: CachedEntry, namespace: string): Promise<CachedEntry> {
@@ -180,6 +185,7 @@ async function updateOnce(r: VerbRequest, plan: UpdatePlan, entry: CachedEntry, 
   const draft = await plan.build(old, entry);
   const unconditional = checkPreconditions(r, draft, old);
   carryMeta(draft, old);
+  if (plan.tracked !== true) trackFields(r, old, draft);
   const admission = admissionRequest(r, 'UPDATE', { namespace, name: r.info.name, dryRun: plan.dryRun }, draft, old);
   if (plan.part?.skipAdmission !== true) await core.admission.admit(admission);
   restrict(r, plan, draft, old, context);
