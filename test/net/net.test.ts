@@ -224,9 +224,9 @@ describe('a ClusterIP service', () => {
 
   test('is gone when deleted', async () => {
     await node.ask('remove', { plural: 'services', key: 'default/web' });
-    const map = () => Promise.resolve(inside(node.netns, 'nft', 'list', 'map', 'ip', 'k3ts', 'service-ips'));
-    await until('no entry', map, (m) => !m.includes('10.43.1.1 '));
-    expect(inside(node.netns, 'nft', 'list', 'table', 'ip', 'k3ts')).not.toContain('default/web/');
+    const table = () => Promise.resolve(inside(node.netns, 'nft', 'list', 'table', 'ip', 'k3ts'));
+    const rules = await until('no trace', table, (t) => !t.includes('default/web/'));
+    expect(rules).not.toContain('10.43.1.1 ');
   });
 });
 
