@@ -1,0 +1,30 @@
+/** What admission plugins have in common: asking what a request is about, and refusing it. */
+import { forbidden, type StatusError } from '#kube/status-error.ts';
+import type { AdmissionOperation, AdmissionRequest } from '../contract.ts';
+
+/** True for the main resource (no subresource) of the given group and plural, on one of the operations. */
+export function isResource(r: AdmissionRequest, group: string, plural: string, ...operations: readonly AdmissionOperation[]): boolean {
+  const { ref } = r.def;
+  return (
+    r.subresource === '' && ref.plural === plural && ref.group === group && (operations.length === 0 || operations.includes(r.operation))
+  );
+}
+
+export const isPod = (r: AdmissionRequest, ...operations: readonly AdmissionOperation[]): boolean =>
+  isResource(r, '', 'pods', ...operations);
+
+/** The name that a refusal shows: generateName or "Unknown" where there is no name yet (admission.NewForbidden). */
+function displayName(r: AdmissionRequest): string {
+  if (r.name !== '') return r.name;
+  const { name, generateName } = r.object?.metadata ?? {};
+  return name || generateName || 'Unknown';
+}
+
+/** 403 with upstream's `pods "x" is forbidden: why`. */
+export const denied = (r: AdmissionRequest, why: string): StatusError => forbidden(r.def.ref, displayName(r), why);
+
+/** The body of a request as the type that its schema has been checked against. */
+export const objectAs = <T>(r: AdmissionRequest): T => r.object as unknown as T;
+export const oldObjectAs = <T>(r: AdmissionRequest): T => r.oldObject as unknown as T;
+
+export const mirrorPodAnnotation = 'kubernetes.io/config.mirror';
