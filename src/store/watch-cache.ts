@@ -177,17 +177,20 @@ class Cache {
   async #load(): Promise<Revision> {
     const entries = new SortedEntries<CachedEntry>();
     let bytes = 0;
-    let page = await this.#store.list('', { limit: loadPage });
-    const revision = page.revision;
+    let next = this.#store.list('', { limit: loadPage });
+    const { revision } = await next;
     for (;;) {
+      const page = await next;
+      const last = page.entries.at(-1);
+      const more = page.remaining > 0 && last !== undefined;
+      // The store reads the next page while this one is taken in.
+      if (more) next = this.#store.list('', { limit: loadPage, after: last.key, atRevision: revision });
       for (const entry of page.entries) {
         const cached = this.#present(entry);
         entries.set(cached);
         bytes += cached.value.byteLength;
       }
-      const last = page.entries.at(-1);
-      if (page.remaining === 0 || last === undefined) break;
-      page = await this.#store.list('', { limit: loadPage, after: last.key, atRevision: revision });
+      if (!more) break;
     }
     const history = await this.#store.history();
     const from = startOfRing(revision, history, this.#options.ringEvents ?? defaultRingEvents);

@@ -7,6 +7,8 @@ export interface WatcherLimits {
   readonly bytes: number;
 }
 
+type Step = IteratorResult<readonly CacheEvent[], undefined>;
+
 /** Events handed out at once. */
 const maxBatch = 512;
 
@@ -21,7 +23,7 @@ export class Watcher implements CacheWatch {
   #head = 0;
   #bytes = 0;
   #ended: { readonly error: StoreError | undefined } | undefined;
-  #wake: (() => void) | undefined;
+  #waiting: PromiseWithResolvers<Step> | undefined;
 
   constructor(
     prefix: string,
@@ -46,7 +48,12 @@ export class Watcher implements CacheWatch {
   }
 
   wake(): void {
-    this.#wake?.();
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    const step = this.#step();
+    if (step === undefined) return;
+    this.#waiting = undefined;
+    waiting.resolve(step);
   }
 
   /** Ends the watch: with an error at once, without one after what is pending. */
@@ -55,12 +62,12 @@ export class Watcher implements CacheWatch {
     this.#ended = { error };
     if (error !== undefined) this.#drop();
     this.#onClose(this);
-    this.#wake?.();
+    this.wake();
   }
 
   close(): void {
-    this.end(undefined);
     this.#drop();
+    this.end(undefined);
   }
 
   progress(): Revision {
@@ -68,24 +75,31 @@ export class Watcher implements CacheWatch {
     return next === undefined ? this.#now() : next.entry.revision - 1;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<readonly CacheEvent[], void, undefined> {
-    try {
-      for (;;) {
-        const batch = this.#take();
-        if (batch !== undefined) yield batch;
-        else if (this.#ended !== undefined) {
-          if (this.#ended.error !== undefined) throw this.#ended.error;
-          return;
-        } else {
-          await new Promise<void>((resolve) => {
-            this.#wake = resolve;
-          });
-          this.#wake = undefined;
-        }
-      }
-    } finally {
-      this.close();
-    }
+  /** Written out instead of as a generator, which takes several turns of the microtask queue per batch and watcher. */
+  [Symbol.asyncIterator](): AsyncIterator<readonly CacheEvent[], undefined> {
+    return {
+      next: () => {
+        if (this.#waiting !== undefined) return Promise.reject(new Error('a watch has one consumer, which waits for each batch'));
+        const step = this.#step();
+        if (step !== undefined) return step;
+        this.#waiting = Promise.withResolvers();
+        return this.#waiting.promise;
+      },
+      return: () => {
+        this.close();
+        return Promise.resolve({ done: true, value: undefined });
+      },
+    };
+  }
+
+  /** What the consumer gets now; undefined when it has to wait. */
+  #step(): Promise<Step> | undefined {
+    const batch = this.#take();
+    if (batch !== undefined) return Promise.resolve({ done: false, value: batch });
+    if (this.#ended === undefined) return undefined;
+    const { error } = this.#ended;
+    this.#ended = { error: undefined };
+    return error === undefined ? Promise.resolve({ done: true, value: undefined }) : Promise.reject(error);
   }
 
   #take(): readonly CacheEvent[] | undefined {

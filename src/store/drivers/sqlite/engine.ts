@@ -47,6 +47,9 @@ const maxPendingRows = 20_000;
 const maxPendingBytes = 32 * 1024 * 1024;
 /** Log rows that one commit looks at to forget old history: enough to outrun the writes that it carries. */
 const compactRows = 256;
+/** History is cut when so many revisions or bytes can be expected to go. */
+const strideRevisions = 1000;
+const strideBytes = 4 * 1024 * 1024;
 const vacuumPages = 64;
 /** Free pages kept in the file, so that writes find room when the disk is full. */
 const slackPages = 256;
@@ -75,6 +78,8 @@ export class Engine {
   /** When which revision was reached, oldest first. */
   #marks: { readonly at: number; readonly revision: Revision }[];
   #lost: History['lost'];
+  /** Bytes written since history was last cut. */
+  #writtenBytes = 0;
 
   /** @throws StoreError when the file cannot be opened */
   constructor(options: EngineOptions, now: () => number) {
@@ -271,6 +276,9 @@ export class Engine {
       })
       .immediate();
     this.#reserved = reserved;
+    if (target > this.#compacted) this.#writtenBytes = 0;
+    for (const request of requests) this.#writtenBytes += request.value.byteLength;
+    this.#writtenBytes += this.#pending.bytes;
     this.#compacted = target;
     this.#compactDone = done;
     this.#pending.clear();
@@ -330,19 +338,21 @@ export class Engine {
     return { row, previous: found };
   }
 
-  /** What may be forgotten now: what was reached long enough ago. */
+  /**
+   * What may be forgotten now: what was reached long enough ago. In strides, for each new target writes some more pages,
+   * which on an idle node would be most of all writing.
+   */
   #compactTarget(): Revision {
-    const until = this.#now() - (this.#options.historyMs ?? defaultHistoryMs);
     const most = this.#options.historyRevisions ?? defaultHistoryRevisions;
-    // In strides, for each new target is one more page to write.
-    let target = this.#revision - this.#compacted > most * 1.1 ? this.#revision - most : this.#compacted;
+    if (this.#revision - this.#compacted > most * 1.1) return this.#revision - most;
+    const until = this.#now() - (this.#options.historyMs ?? defaultHistoryMs);
     let passed = -1;
     while ((this.#marks[passed + 1]?.at ?? Number.POSITIVE_INFINITY) <= until) passed++;
-    if (passed >= 0) {
-      target = Math.max(target, this.#marks[passed]?.revision ?? 0);
-      this.#marks = this.#marks.slice(passed);
-    }
-    return target;
+    if (passed < 0) return this.#compacted;
+    this.#marks = this.#marks.slice(passed);
+    const target = this.#marks[0]?.revision ?? 0;
+    const worthwhile = target - this.#compacted >= strideRevisions || this.#writtenBytes >= strideBytes;
+    return worthwhile ? Math.max(target, this.#compacted) : this.#compacted;
   }
 
   /** Inside a transaction: removes rows that others replaced no later than `target`; gives how far it came. */

@@ -9,9 +9,10 @@ import type { StoreWorkerData } from './protocol.ts';
 import type { SqliteStore } from './sqlite-store.ts';
 import { createSqliteStore } from './sqlite-store.ts';
 
-/** A directory that is removed at the end of its block. */
+/** A directory that is removed at the end of its block; in memory where there is such a place, so that fsync costs nothing. */
 export function temporaryDirectory(): Disposable & { readonly path: string } {
-  const path = mkdtempSync(join(tmpdir(), 'k3ts-store-'));
+  const memory = '/dev/shm';
+  const path = mkdtempSync(join(existsSync(memory) ? memory : tmpdir(), 'k3ts-store-'));
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
 }
 

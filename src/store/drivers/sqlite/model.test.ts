@@ -24,7 +24,7 @@ type Step =
       readonly lazyOnly: boolean;
       readonly writes: readonly { op: WriteRequest['op']; key: string; lazy: boolean; stale: boolean }[];
     }
-  | { readonly type: 'flush' | 'crash' | 'reopen' | 'checkpoint' | 'wait' | 'finishCompaction' }
+  | { readonly type: 'flush' | 'crash' | 'reopen' | 'checkpoint' | 'finishCompaction' }
   | { readonly type: 'compact'; readonly share: number }
   | { readonly type: 'resume'; readonly share: number };
 
@@ -45,7 +45,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       ),
     }),
   },
-  { weight: 3, arbitrary: fc.record({ type: fc.constantFrom('flush', 'crash', 'reopen', 'checkpoint', 'wait', 'finishCompaction') }) },
+  { weight: 3, arbitrary: fc.record({ type: fc.constantFrom('flush', 'crash', 'reopen', 'checkpoint', 'finishCompaction') }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('compact' as const), share: fc.double({ min: 0, max: 1, noNaN: true }) }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('resume' as const), share: fc.double({ min: 0, max: 1, noNaN: true }) }) },
 );
@@ -54,7 +54,6 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 class Run {
   readonly directory = temporaryDirectory();
   file = join(this.directory.path, '0.db');
-  nowMs = 0;
   engine = this.#open();
   files = 1;
   current = new Map<string, Known>();
@@ -68,11 +67,10 @@ class Run {
   oldest: Revision = 0;
 
   #open(): Engine {
-    return new Engine({ file: this.file, historyMs: 1000 }, () => this.nowMs);
+    return new Engine({ file: this.file, historyRevisions: 30 }, () => 0);
   }
 
   perform(step: Step): void {
-    this.nowMs += 20;
     if (step.type === 'write')
       this.write(
         step.writes.filter((w) => !step.lazyOnly || w.key.startsWith('/lazy/')).map((w) => ({ ...w, lazy: w.lazy || step.lazyOnly })),
@@ -81,7 +79,6 @@ class Run {
     else if (step.type === 'crash') this.crash();
     else if (step.type === 'reopen') this.reopen();
     else if (step.type === 'checkpoint') this.engine.db.pragma('wal_checkpoint(PASSIVE)');
-    else if (step.type === 'wait') this.nowMs += 600;
     else if (step.type === 'finishCompaction') while (this.engine.compactStep());
     else if (step.type === 'compact') this.compact(step.share);
     else if (step.type === 'resume') this.resume(step.share);

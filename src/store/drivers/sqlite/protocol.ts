@@ -35,7 +35,7 @@ export type Response =
 export type Reply =
   | { readonly method: 'get'; readonly entry: Entry | undefined }
   | { readonly method: 'list'; readonly entries: PackedEntries; readonly revision: Revision; readonly remaining: number }
-  | { readonly method: 'events'; readonly events: readonly StoreEvent[] }
+  | { readonly method: 'events'; readonly events: PackedEvents }
   | { readonly method: 'history'; readonly history: History }
   | { readonly method: 'check'; readonly problems: readonly string[] }
   | { readonly method: 'compact' | 'snapshot' | 'close' };
@@ -69,6 +69,13 @@ interface PackedEntries {
   /** Per entry: revision, create revision, length of the value. */
   readonly numbers: Float64Array<ArrayBuffer>;
   readonly bytes: ArrayBuffer;
+}
+
+interface PackedEvents {
+  /** The entry and, when there is one, the previous entry of each event. */
+  readonly entries: PackedEntries;
+  /** Per event: 1 for a deletion, plus 2 when there is a previous entry. */
+  readonly flags: Uint8Array<ArrayBuffer>;
 }
 
 const ops = ['create', 'update', 'delete'] as const;
@@ -157,17 +164,39 @@ export function packEntries(entries: readonly Entry[]): PackedEntries {
   return { keys: entries.map((e) => e.key), numbers, bytes: join(entries.map((e) => e.value)) };
 }
 
-export function unpackList(reply: Extract<Reply, { method: 'list' }>): ListResult {
-  const { keys, numbers, bytes } = reply.entries;
+function unpackEntries(packed: PackedEntries): Entry[] {
+  const { keys, numbers, bytes } = packed;
   let at = 0;
-  const entries = keys.map((key, i) => {
-    const end = at + (numbers[3 * i + 2] ?? 0);
-    // Copied, so that an entry that stays for months does not hold the whole page.
-    const value = new Uint8Array(bytes.slice(at, end));
-    at = end;
+  return keys.map((key, i) => {
+    const length = numbers[3 * i + 2] ?? 0;
+    const value = new Uint8Array(bytes, at, length);
+    at += length;
     return { key, value, revision: numbers[3 * i] ?? 0, createRevision: numbers[3 * i + 1] ?? 0 };
   });
-  return { entries, revision: reply.revision, remaining: reply.remaining };
+}
+
+/** The values are views on one buffer: who keeps some of them for long copies them. */
+export function unpackList(reply: Extract<Reply, { method: 'list' }>): ListResult {
+  return { entries: unpackEntries(reply.entries), revision: reply.revision, remaining: reply.remaining };
+}
+
+export function packEvents(events: readonly StoreEvent[]): PackedEvents {
+  const entries = events.flatMap((e) => (e.previous === undefined ? [e.entry] : [e.entry, e.previous]));
+  const flags = events.map((e) => (e.type === 'delete' ? 1 : 0) + (e.previous === undefined ? 0 : 2));
+  return { entries: packEntries(entries), flags: Uint8Array.from(flags) };
+}
+
+/** The values are views on one buffer, as those of unpackList. */
+export function unpackEvents(packed: PackedEvents): readonly StoreEvent[] {
+  const entries = unpackEntries(packed.entries).values();
+  const events: StoreEvent[] = [];
+  for (const flags of packed.flags) {
+    const type = (flags & 1) === 1 ? 'delete' : 'put';
+    const entry = entries.next().value;
+    const previous = (flags & 2) === 2 ? entries.next().value : undefined;
+    if (entry !== undefined) events.push(previous === undefined ? { type, entry } : { type, entry, previous });
+  }
+  return events;
 }
 
 export function packError(error: StoreError): PackedError {

@@ -107,6 +107,29 @@ describe('sqlite store thread', () => {
     await store.close();
   });
 
+  test('watches resume over a restart with what happened before it', async () => {
+    const file = path();
+    const deps = { clock: fakeClock(), log: memoryLogger() };
+    const store = await openStore(file);
+    const one = await store.create('/a/1', bytes('1'));
+    const two = await store.update('/a/1', bytes('2'), one.revision);
+    await store.delete('/a/1', two.revision);
+    await store.create('/a/2', bytes('3'));
+    await store.close();
+    const again = await openStore(file);
+    const cache = await createWatchCache(again, {}, deps);
+    const { value: events = [] } = await cache.watch('/a/', one.revision)[Symbol.asyncIterator]().next();
+    expect(events.map((e) => `${e.type} ${text(e.entry.value)} was ${text(e.previous?.value)}`)).toEqual([
+      'put 2 was 1',
+      'delete 2 was 2',
+      'put 3 was undefined',
+    ]);
+    expect(events.at(-1)?.entry).toBe(cache.get('/a/2'));
+    expect(cache.list('', { atRevision: one.revision }).entries.map((e) => text(e.value))).toEqual(['1']);
+    await cache.close();
+    await again.close();
+  });
+
   test('when the thread dies, waiting writes fail, watchers start anew, and writing goes on', async () => {
     const workers: Worker[] = [];
     const clock = fakeClock();

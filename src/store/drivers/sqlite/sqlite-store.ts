@@ -9,7 +9,7 @@ import { ownBytes } from '#store/keys.ts';
 import { noStats } from '#store/stats.ts';
 import type { EngineOptions, WriteRequest, WriteResult } from './engine.ts';
 import type { Call, Reply, Request, Response, StoreWorkerData, WorkerStats } from './protocol.ts';
-import { countResults, packWrites, unpackError, unpackList, unpackResults } from './protocol.ts';
+import { countResults, packWrites, unpackError, unpackEvents, unpackList, unpackResults } from './protocol.ts';
 
 export interface SqliteStoreOptions extends EngineOptions {
   /**
@@ -208,9 +208,10 @@ class Client {
     for (;;) {
       const reply = await this.call({ method: 'events', after, upTo, limit: eventsPage });
       if (reply.method !== 'events') throw unpackError(undefined);
-      yield reply.events.filter((e) => e.entry.key.startsWith(prefix));
-      const last = reply.events.at(-1);
-      if (last === undefined || reply.events.length < eventsPage) return;
+      const events = unpackEvents(reply.events);
+      yield events.filter((e) => e.entry.key.startsWith(prefix));
+      const last = events.at(-1);
+      if (last === undefined || events.length < eventsPage) return;
       after = last.entry.revision;
     }
   }

@@ -6,7 +6,7 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { Engine } from './engine.ts';
 import { toStoreError } from './errors.ts';
 import type { Call, Reply, Request, Response, StoreWorkerData, WorkerStats } from './protocol.ts';
-import { packEntries, packError, packResults, unpackWrites } from './protocol.ts';
+import { packEntries, packError, packEvents, packResults, unpackWrites } from './protocol.ts';
 
 /** Writes that one transaction takes at most. */
 const maxBatchWrites = 4096;
@@ -218,7 +218,7 @@ class StoreThread {
       case 'get':
         return { method: 'get', entry: engine.get(call.key) };
       case 'events':
-        return { method: 'events', events: engine.events(call.after, call.upTo, call.limit) };
+        return { method: 'events', events: packEvents(engine.events(call.after, call.upTo, call.limit)) };
       case 'history':
         return { method: 'history', history: engine.history() };
       case 'check':
