@@ -26,7 +26,7 @@ export interface StoreEvent {
 export interface WriteOptions {
   /**
    * 'lazy': acknowledged when visible, on disk with the next batch, at the latest within seconds (a rewrite of a present
-   * key: within a minute). Default 'sync': acknowledged after its commit.
+   * key: within minutes). Default 'sync': acknowledged after its commit.
    */
   readonly durability?: 'sync' | 'lazy';
 }

@@ -22,8 +22,8 @@ export interface EngineOptions extends OpenOptions {
   /** Latest flush of a lazy creation or deletion. Default 2 s. */
   readonly lazyMs?: number;
   /**
-   * Latest flush of a lazy rewrite of a present key, such as a heartbeat. Default 60 s: on an idle node these are the only
-   * writes, and each flush writes at least two pages to flash.
+   * Latest flush of a lazy rewrite of a present key, such as a heartbeat. Default 3 minutes: on an idle node these are nearly
+   * all writes, and each flush writes at least two pages to flash; a lost heartbeat harms nobody.
    */
   readonly lazyRewriteMs?: number;
 }
@@ -385,4 +385,4 @@ export class Engine {
 const defaultHistoryMs = 5 * 60_000;
 const defaultHistoryRevisions = 500_000;
 const defaultLazyMs = 2000;
-const defaultLazyRewriteMs = 60_000;
+const defaultLazyRewriteMs = 180_000;

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { fakeClock } from '#platform/fake-clock.ts';
 import { memoryLogger } from '#platform/log.ts';
 import { storeConformance } from '#store/conformance.ts';
-import type { StoreError } from '#store/contract.ts';
+import type { CacheEvent, StoreError } from '#store/contract.ts';
 import { createWatchCache } from '#store/watch-cache.ts';
 import { crashCopy, openStore, startWorker, temporaryDirectory } from './fixture.ts';
 import type { StoreWorkerData } from './protocol.ts';
@@ -118,7 +118,8 @@ describe('sqlite store thread', () => {
     await store.close();
     const again = await openStore(file);
     const cache = await createWatchCache(again, {}, deps);
-    const { value: events = [] } = await cache.watch('/a/', one.revision)[Symbol.asyncIterator]().next();
+    const first = await cache.watch('/a/', one.revision)[Symbol.asyncIterator]().next();
+    const events: readonly CacheEvent[] = first.done === true ? [] : first.value;
     expect(events.map((e) => `${e.type} ${text(e.entry.value)} was ${text(e.previous?.value)}`)).toEqual([
       'put 2 was 1',
       'delete 2 was 2',
