@@ -1,10 +1,14 @@
 /** The API server, put together. */
 import type { KindDef } from '#kube/kind.ts';
+import { services } from '#kube/refs.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { Random } from '#platform/random.ts';
 import type { StoreStats, WatchCache } from '#store/contract.ts';
 import { createAdmissionChain } from './admission/chain.ts';
+import { createIpAddressKeeper } from './alloc/ip-addresses.ts';
+import { createServiceAllocator } from './alloc/services.ts';
+import { bootstrapObjects } from './bootstrap/bootstrap.ts';
 import type {
   AdmissionPlugin,
   ApiRequest,
@@ -17,9 +21,11 @@ import type {
 } from './contract.ts';
 import type { Core } from './core.ts';
 import { createDiscovery } from './discovery/discovery.ts';
+import { createOpenApi } from './discovery/openapi.ts';
 import { createHandler, type Handle } from './handler.ts';
 import { createHealth, type HealthCheck } from './health.ts';
 import { createHttpServer, type HttpServer, type TlsMaterial } from './http/server.ts';
+import { createInProcessTransport } from './in-process.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createObjectStore } from './objects.ts';
 import { createPlainPaths, type VersionInfo } from './paths.ts';
@@ -30,6 +36,10 @@ export interface ApiServerConfig {
   readonly version: VersionInfo;
   /** "10.0.0.1:6443". */
   readonly serverAddress: () => string;
+  /** Networks of service addresses, one or two of different families. Default: 10.43.0.0/16. */
+  readonly serviceCidrs?: readonly string[];
+  /** Default: 30000 to 32767. */
+  readonly nodePortRange?: { readonly from: number; readonly to: number };
   /** Largest body in bytes; default 3 MiB. */
   readonly bodyLimit?: number;
   /** Default 60,000. */
@@ -63,9 +73,17 @@ export interface ApiServer {
   readonly registry: Registry;
   /** Parts may add their own figures. */
   readonly metrics: Metrics['registry'];
+  /**
+   * Makes the objects that every cluster has: system namespaces, priority classes, flow control, the service `kubernetes`
+   * with this server's address. To be called once before clients come; needs no listening server.
+   */
+  readonly bootstrap: (options: { readonly advertiseAddress: string; readonly port: number }) => Promise<void>;
   /** An HTTPS server over this core; it is not listening yet. */
   readonly createHttp: (options: { readonly tls: TlsMaterial; readonly authenticate: Authenticate }) => HttpServer;
 }
+
+/** The server itself. */
+const systemUser = { name: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] };
 
 const publicPaths = new Set(['/healthz', '/livez', '/readyz', '/version']);
 
@@ -73,6 +91,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const { cache, clock, random, log, config } = options;
   const registry = createRegistry(options.kinds, (def) => subresourcesFor(def, options.subresources));
   const objects = createObjectStore({ cache, registry, clock, random });
+  const addresses = createIpAddressKeeper(() => objects, log);
+  const serviceCidrs = config.serviceCidrs ?? ['10.43.0.0/16'];
+  const allocator = createServiceAllocator(
+    { serviceCidrs, nodePortRange: config.nodePortRange ?? { from: 30_000, to: 32_767 }, onAddresses: addresses.changed },
+    random,
+  );
+  for (const service of objects.list(services, '')) allocator.adopt(service);
   const core: Core = {
     cache,
     registry,
@@ -82,7 +107,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     clock,
     random,
     log,
-    hooks: new Map(),
+    hooks: new Map([['/services', allocator.hooks]]),
   };
   const openRoutes = options.extraRoutes.filter((r) => r.access === 'none');
   const metrics = createMetrics({ cache, kinds: registry, storeStats: options.storeStats, gitVersion: config.version.gitVersion });
@@ -92,6 +117,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     reviews: options.reviews,
     paths: [
       createDiscovery({ registry, serverAddress: config.serverAddress }),
+      createOpenApi({ registry, version: config.version.gitVersion }),
       createHealth(options.checks),
       createPlainPaths(registry, config.version, options.extraRoutes),
       metrics.handle,
@@ -104,6 +130,12 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     objects,
     registry,
     metrics: metrics.registry,
+    bootstrap: async ({ advertiseAddress, port }) => {
+      const transport = createInProcessTransport({ handle }, systemUser, 'kube-apiserver');
+      await bootstrapObjects(transport, objects, { advertiseAddress, port, serviceCidrs, serviceIp: allocator.firstIp() });
+      await addresses.settled();
+      await addresses.repair();
+    },
     createHttp: ({ tls, authenticate }) =>
       createHttpServer(
         {

@@ -34,3 +34,16 @@ test('health, version, metrics and the listing of paths are answered', async () 
   expect(bodyOf(await t.call('GET', '/metrics'))).toContain('apiserver_request_total{');
   expect(JSON.parse(bodyOf(await t.call('GET', '/'))).paths).toContain('/apis/apps/v1');
 });
+
+test('OpenAPI v3 is indexed by group and version, and unchanged documents are not sent again', async () => {
+  const t = await startTestServer(builtinKinds);
+  const index = JSON.parse(bodyOf(await t.call('GET', '/openapi/v3'))) as { paths: Record<string, { serverRelativeURL: string }> };
+  const url = index.paths['apis/apps/v1']?.serverRelativeURL ?? '';
+  expect(url).toMatch(/^\/openapi\/v3\/apis\/apps\/v1\?hash=[0-9A-F]{128}$/);
+  const document = await t.call('GET', url);
+  expect(document.headers).toMatchObject({ 'cache-control': 'public, immutable' });
+  expect(JSON.parse(bodyOf(document))).toMatchObject({ openapi: '3.0.0' });
+  expect(await t.call('GET', url, undefined, { 'if-none-match': document.headers?.['etag'] ?? '' })).toMatchObject({ status: 304 });
+  expect(JSON.parse(bodyOf(await t.call('GET', '/openapi/v2')))).toMatchObject({ swagger: '2.0' });
+  expect(await t.call('GET', '/openapi/v3/apis/none/v1')).toMatchObject({ status: 404 });
+});

@@ -1,0 +1,134 @@
+/** /openapi/v3 and below, /openapi/v2: made on first use after a change of the registry, then served from memory. */
+import { createHash } from 'node:crypto';
+import { openApiV2, openApiV3 } from '#kube/openapi.ts';
+import type { Descriptions } from '#kube/openapi-schema.ts';
+import { loadDescriptions } from '#kube/schema-registry.ts';
+import { StatusError } from '#kube/status-error.ts';
+import type { ApiRequest, ApiResponse } from '../contract.ts';
+import type { PathHandler } from '../handler.ts';
+import type { Registry, Resource } from '../registry.ts';
+
+interface Document {
+  readonly body: Buffer;
+  readonly hash: string;
+}
+
+export interface OpenApiOptions {
+  readonly registry: Registry;
+  readonly version: string;
+}
+
+/** Answers GET of OpenAPI paths; undefined for others. */
+export function createOpenApi(options: OpenApiOptions): PathHandler {
+  const documents = createDocuments(options);
+  return (request, info) => {
+    const [root, version, ...rest] = info.segments;
+    if (root !== 'openapi' || (request.method !== 'GET' && request.method !== 'HEAD')) return undefined;
+    if (version === 'v2' && rest.length === 0) return v2(documents, request);
+    if (version !== 'v3') return undefined;
+    if (rest.length === 0) return index(documents, options.registry);
+    const path = rest.join('/');
+    return documents.paths().includes(path) ? v3(documents, path, request) : undefined;
+  };
+}
+
+interface Documents {
+  /** "api/v1", "apis/apps/v1". */
+  readonly paths: () => readonly string[];
+  readonly v3: (path: string) => Promise<Document>;
+  readonly v2: () => Promise<Document>;
+}
+
+function createDocuments({ registry, version }: OpenApiOptions): Documents {
+  let descriptions: Promise<Descriptions> | undefined;
+  /** A document stays as long as the very resources it shows are served. */
+  const made = new Map<string, { readonly resources: readonly Resource[]; readonly document: Promise<Document> }>();
+  const document = (key: string, resources: readonly Resource[], make: (descriptions: Descriptions) => unknown): Promise<Document> => {
+    const known = made.get(key);
+    if (known !== undefined && known.resources.length === resources.length && known.resources.every((r, i) => r === resources[i]))
+      return known.document;
+    descriptions ??= loadDescriptions();
+    const fresh = descriptions.then((texts) => {
+      const body = Buffer.from(JSON.stringify(make(texts)));
+      return { body, hash: createHash('sha512').update(body).digest('hex').toUpperCase() };
+    });
+    made.set(key, { resources, document: fresh });
+    return fresh;
+  };
+  const defs = (resources: readonly Resource[]) => resources.map((r) => r.def);
+  return {
+    paths: () => registry.groups().flatMap((g) => registry.versions(g).map((v) => (g === '' ? `api/${v}` : `apis/${g}/${v}`))),
+    v3: (path) => {
+      const [, first = '', second] = path.split('/');
+      const resources = second === undefined ? registry.resourcesOf('', first) : registry.resourcesOf(first, second);
+      return document(path, resources, (texts) => openApiV3(defs(resources), { version, descriptions: texts }));
+    },
+    v2: () => {
+      const resources = registry.all();
+      return document('v2', resources, (texts) => openApiV2(defs(resources), { version, descriptions: texts }));
+    },
+  };
+}
+
+const json = (document: Document, headers: Readonly<Record<string, string>> = {}): ApiResponse => ({
+  type: 'bytes',
+  status: 200,
+  contentType: 'application/json',
+  body: document.body,
+  headers: { etag: `"${document.hash}"`, vary: 'Accept', ...headers },
+});
+
+const notModified = (document: Document): ApiResponse => ({
+  type: 'bytes',
+  status: 304,
+  contentType: 'application/json',
+  body: '',
+  headers: { etag: `"${document.hash}"` },
+});
+
+function index(documents: Documents, registry: Registry): ApiResponse {
+  const paths: Record<string, unknown> = {};
+  for (const path of documents.paths()) {
+    paths[path] = { serverRelativeURL: `/openapi/v3/${path}?hash=${hashOf(registry, path)}` };
+  }
+  return {
+    type: 'bytes',
+    status: 200,
+    contentType: 'application/json',
+    body: `${JSON.stringify({ paths })}\n`,
+    headers: { vary: 'Accept' },
+  };
+}
+
+/** Identifies a document without making it: by what it is made from. */
+function hashOf(registry: Registry, path: string): string {
+  const [, first = '', second] = path.split('/');
+  const resources = second === undefined ? registry.resourcesOf('', first) : registry.resourcesOf(first, second);
+  const hash = createHash('sha512');
+  for (const { def, custom } of resources)
+    hash.update(JSON.stringify([def.ref, custom ? def.schema : '', Object.keys(def.selectableFields ?? {})]));
+  return hash.digest('hex').toUpperCase();
+}
+
+/** A URL with the hash may be kept for good. */
+const immutable = { 'cache-control': 'public, immutable', expires: 'Tue, 31 Dec 2126 00:00:00 GMT' };
+
+async function v3(documents: Documents, path: string, request: ApiRequest): Promise<ApiResponse> {
+  acceptsJson(request);
+  const document = await documents.v3(path);
+  if (request.headers['if-none-match'] === `"${document.hash}"`) return notModified(document);
+  return json(document, request.query.has('hash') ? immutable : {});
+}
+
+async function v2(documents: Documents, request: ApiRequest): Promise<ApiResponse> {
+  acceptsJson(request);
+  const document = await documents.v2();
+  return request.headers['if-none-match'] === `"${document.hash}"` ? notModified(document) : json(document);
+}
+
+/** Throws StatusError NotAcceptable for a client that wants protobuf and nothing else. */
+function acceptsJson(request: ApiRequest): void {
+  const accept = request.headers['accept'] ?? '';
+  if (accept === '' || accept.includes('json') || accept.includes('*/*') || accept.includes('application/*')) return;
+  throw new StatusError('NotAcceptable', 'only the following media types are accepted: application/json');
+}
