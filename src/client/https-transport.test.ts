@@ -1,12 +1,11 @@
-import 'reflect-metadata';
-import { webcrypto } from 'node:crypto';
+import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { createSecureServer, type Http2SecureServer, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
-import { SubjectAlternativeNameExtension, X509CertificateGenerator } from '@peculiar/x509';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { configMaps } from '#kube/refs.ts';
+import { issueCertificate } from '#lib/x509.ts';
 import { realClock } from '#platform/clock.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
 import { seededRandom } from '#platform/random.ts';
@@ -15,18 +14,19 @@ import { createKubeClient } from './kube-client.ts';
 
 type Handler = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, body: string) => void;
 
-async function selfSigned() {
-  const keys = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify']);
-  const certificate = await X509CertificateGenerator.createSelfSigned({
-    name: 'CN=test',
-    keys,
-    notBefore: new Date(Date.now() - 60_000),
-    notAfter: new Date(Date.now() + 3_600_000),
-    signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
-    extensions: [new SubjectAlternativeNameExtension([{ type: 'ip', value: '127.0.0.1' }])],
-  });
-  const der = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
-  return { cert: certificate.toString('pem'), key: `-----BEGIN PRIVATE KEY-----\n${der}\n-----END PRIVATE KEY-----\n` };
+function selfSigned() {
+  const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const cert = issueCertificate(
+    {
+      subject: { commonName: 'test', organizations: [] },
+      publicKey: keys.publicKey,
+      notBefore: new Date(Date.now() - 60_000),
+      notAfter: new Date(Date.now() + 3_600_000),
+      altNames: { dns: [], ip: ['127.0.0.1'], email: [], uri: [] },
+    },
+    { key: keys.privateKey },
+  );
+  return { cert, key: keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() };
 }
 
 let server: Http2SecureServer;
@@ -36,7 +36,7 @@ let cert = '';
 const transports: HttpsTransport[] = [];
 
 beforeEach(async () => {
-  const identity = await selfSigned();
+  const identity = selfSigned();
   cert = identity.cert;
   server = createSecureServer(identity);
   server.on('error', () => undefined);
