@@ -59,6 +59,16 @@ describe('reading and writing', () => {
     expect(text((await store.get('/a/1'))?.value)).toBe('1');
   });
 
+  test('a value that cannot be presented is served as stored and stops nothing', async () => {
+    const present = (value: Uint8Array): Uint8Array => {
+      if (text(value) === 'bad') throw new Error('cannot decrypt');
+      return value;
+    };
+    const { cache } = await open({ present });
+    await Promise.all([cache.create('/a/1', bytes('bad')), cache.create('/a/2', bytes('good'))]);
+    expect(cache.list('').entries.map((e) => text(e.value))).toEqual(['bad', 'good']);
+  });
+
   test('readers share one frozen object per entry', async () => {
     const { cache } = await open();
     const entry = await cache.create('/a/1', bytes('{"a":{"b":[1]}}'));

@@ -12,8 +12,8 @@ import { Watcher, WatcherIndex } from './watchers.ts';
 
 export interface WatchCacheOptions {
   /**
-   * Makes the served form of a value: done once, as an entry comes in, and what `CachedEntry.value` then is. It must not
-   * throw. Default: the stored bytes.
+   * Makes the served form of a value: done once, as an entry comes in, and what `CachedEntry.value` then is. Where it throws
+   * the stored bytes are served and the error is logged. Default: the stored bytes.
    */
   readonly present?: (value: Uint8Array, revision: Revision) => Uint8Array;
   /** Recent events kept for resuming watches and old lists. Defaults: 32,768 events, 32 MiB. */
@@ -169,7 +169,13 @@ class Cache {
   }
 
   #present(entry: Entry): CachedEntry {
-    const value = this.#options.present?.(entry.value, entry.revision) ?? entry.value;
+    let value = entry.value;
+    try {
+      value = this.#options.present?.(entry.value, entry.revision) ?? entry.value;
+    } catch (error) {
+      // One bad value must not stop all others from being told.
+      this.#deps.log.error('a stored value cannot be served as it should be', { key: entry.key, error });
+    }
     return new Cached(entry.key, ownBytes(value), entry.revision, entry.createRevision);
   }
 

@@ -49,11 +49,14 @@ export class Watcher implements CacheWatch {
 
   wake(): void {
     const waiting = this.#waiting;
-    if (waiting === undefined) return;
-    const step = this.#step();
-    if (step === undefined) return;
+    if (waiting === undefined || !this.#hasStep()) return;
     this.#waiting = undefined;
-    waiting.resolve(step);
+    // Resolved with the value itself: with a promise it would take two more turns of the microtask queue.
+    try {
+      waiting.resolve(this.#step());
+    } catch (error) {
+      waiting.reject(error);
+    }
   }
 
   /** Ends the watch: with an error at once, without one after what is pending. */
@@ -80,8 +83,7 @@ export class Watcher implements CacheWatch {
     return {
       next: () => {
         if (this.#waiting !== undefined) return Promise.reject(new Error('a watch has one consumer, which waits for each batch'));
-        const step = this.#step();
-        if (step !== undefined) return step;
+        if (this.#hasStep()) return Promise.try(() => this.#step());
         this.#waiting = Promise.withResolvers();
         return this.#waiting.promise;
       },
@@ -92,14 +94,18 @@ export class Watcher implements CacheWatch {
     };
   }
 
-  /** What the consumer gets now; undefined when it has to wait. */
-  #step(): Promise<Step> | undefined {
+  #hasStep(): boolean {
+    return this.#ended !== undefined || this.#pending.length > this.#head;
+  }
+
+  /** What the consumer gets now. @throws what the watch was ended with */
+  #step(): Step {
     const batch = this.#take();
-    if (batch !== undefined) return Promise.resolve({ done: false, value: batch });
-    if (this.#ended === undefined) return undefined;
-    const { error } = this.#ended;
+    if (batch !== undefined) return { done: false, value: batch };
+    const error = this.#ended?.error;
     this.#ended = { error: undefined };
-    return error === undefined ? Promise.resolve({ done: true, value: undefined }) : Promise.reject(error);
+    if (error !== undefined) throw error;
+    return { done: true, value: undefined };
   }
 
   #take(): readonly CacheEvent[] | undefined {

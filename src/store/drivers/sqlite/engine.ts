@@ -66,6 +66,8 @@ export class Engine {
   readonly #now: () => number;
   readonly #tables: Tables;
   readonly #pending = new PendingRows();
+  /** Runs a function in a transaction. */
+  readonly #atomically: <T>(run: () => T) => T;
   readonly #frames: Database.Statement<[], { log: number; checkpointed: number }>;
   /** The last revision given to a write that was acknowledged, or at the start. */
   #revision: Revision;
@@ -88,6 +90,8 @@ export class Engine {
     this.db = openDatabase(options);
     try {
       this.#tables = prepareTables(this.db);
+      const transaction = this.db.transaction((run: () => unknown) => run());
+      this.#atomically = <T>(run: () => T) => transaction.immediate(run) as T;
       this.#frames = this.db.prepare('PRAGMA wal_checkpoint(NOOP)');
       const tables = this.#tables;
       this.#compacted = tables.meta('compacted');
@@ -95,7 +99,7 @@ export class Engine {
       this.#revision = tables.meta('reserved');
       this.#given = this.#revision;
       this.#reserved = this.#revision + reserveAhead;
-      this.db.transaction(() => this.#begin()).immediate();
+      this.#atomically(() => this.#begin());
       this.#lost = tables.gaps();
       this.#marks = [{ at: now(), revision: this.#revision }];
     } catch (error) {
@@ -185,14 +189,14 @@ export class Engine {
     if (revision <= this.#compacted) return;
     this.flush();
     // On disk before anything is removed: after a crash nobody may believe that the history is whole.
-    this.db.transaction(() => this.#tables.setMeta('compacted', revision)).immediate();
+    this.#atomically(() => this.#tables.setMeta('compacted', revision));
     this.#compacted = revision;
   }
 
   /** Removes a little of what is compacted, in a transaction of its own; false when nothing is left to do. */
   compactStep(): boolean {
     if (this.#compactDone >= this.#compacted) return false;
-    const done = this.db.transaction(() => this.#compactRows(this.#compacted)).immediate();
+    const done = this.#atomically(() => this.#compactRows(this.#compacted));
     this.#compactDone = done;
     return done < this.#compacted;
   }
@@ -227,12 +231,10 @@ export class Engine {
   close(): void {
     try {
       this.flush();
-      this.db
-        .transaction(() => {
-          this.#tables.setMeta('reserved', this.#given);
-          this.#tables.setMeta('clean', 1);
-        })
-        .immediate();
+      this.#atomically(() => {
+        this.#tables.setMeta('reserved', this.#given);
+        this.#tables.setMeta('clean', 1);
+      });
     } catch (error) {
       throw toStoreError(error);
     } finally {
@@ -262,19 +264,17 @@ export class Engine {
     const target = this.#compactTarget();
     let reserved = this.#reserved;
     let done = this.#compactDone;
-    const results = this.db
-      .transaction(() => {
-        for (const row of this.#pending.rows()) this.#tables.write(row);
-        const made = requests.map((r) => this.#writeNow(r));
-        if (this.#given + reserveAhead / 2 > reserved) {
-          reserved = this.#given + reserveAhead;
-          this.#tables.setMeta('reserved', reserved);
-        }
-        if (target > this.#compacted) this.#tables.setMeta('compacted', target);
-        if (done < target) done = this.#compactRows(target);
-        return made;
-      })
-      .immediate();
+    const results = this.#atomically(() => {
+      for (const row of this.#pending.rows()) this.#tables.write(row);
+      const made = requests.map((r) => this.#writeNow(r));
+      if (this.#given + reserveAhead / 2 > reserved) {
+        reserved = this.#given + reserveAhead;
+        this.#tables.setMeta('reserved', reserved);
+      }
+      if (target > this.#compacted) this.#tables.setMeta('compacted', target);
+      if (done < target) done = this.#compactRows(target);
+      return made;
+    });
     this.#reserved = reserved;
     if (target > this.#compacted) this.#writtenBytes = 0;
     for (const request of requests) this.#writtenBytes += request.value.byteLength;
