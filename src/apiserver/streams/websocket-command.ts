@@ -40,7 +40,10 @@ export function chooseProtocol(header: string | undefined, known: readonly strin
 
 export const commandProtocols: readonly string[] = Object.keys(protocols);
 
-/** Completes the handshake with a protocol that chooseProtocol gave. */
+/**
+ * Completes the handshake with a protocol that chooseProtocol gave. The header is kept from ws, which refuses what is no
+ * token, such as kubectl's SPDY/3.1+portforward.k8s.io.
+ */
 export function acceptWebSocket(
   request: IncomingMessage,
   socket: Duplex,
@@ -48,12 +51,9 @@ export function acceptWebSocket(
   protocol: string,
   maxPayload = maxMessage,
 ): Promise<WebSocket> {
-  const server = new WebSocketServer({
-    noServer: true,
-    perMessageDeflate: false,
-    maxPayload,
-    handleProtocols: () => (protocol === '' ? false : protocol),
-  });
+  const server = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload });
+  delete request.headers['sec-websocket-protocol'];
+  if (protocol !== '') server.on('headers', (headers) => headers.push(`Sec-WebSocket-Protocol: ${protocol}`));
   return new Promise((resolve) => {
     server.handleUpgrade(request, socket, head, resolve);
   });
