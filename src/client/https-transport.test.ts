@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { configMaps } from '#kube/refs.ts';
-import { issueCertificate } from '#lib/x509.ts';
+import { issueCertificate, noAltNames } from '#lib/x509.ts';
 import { realClock } from '#platform/clock.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
 import { seededRandom } from '#platform/random.ts';
@@ -14,19 +14,20 @@ import { createKubeClient } from './kube-client.ts';
 
 type Handler = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, body: string) => void;
 
-function selfSigned() {
-  const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+function selfSigned(): { readonly cert: string; readonly key: string } {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const cert = issueCertificate(
     {
       subject: { commonName: 'test', organizations: [] },
-      publicKey: keys.publicKey,
+      publicKey,
       notBefore: new Date(Date.now() - 60_000),
       notAfter: new Date(Date.now() + 3_600_000),
-      altNames: { dns: [], ip: ['127.0.0.1'], email: [], uri: [] },
+      ca: true,
+      altNames: { ...noAltNames, ip: ['127.0.0.1'] },
     },
-    { key: keys.privateKey },
+    { key: privateKey },
   );
-  return { cert, key: keys.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() };
+  return { cert, key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() };
 }
 
 let server: Http2SecureServer;

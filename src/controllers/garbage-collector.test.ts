@@ -127,7 +127,12 @@ test('dependents of another kind and of cluster-scoped owners are collected', as
   await cluster.settle();
   expect(await cluster.names(secrets)).toEqual(['s']);
   await cluster.client.delete(namespaces, { name: 'owner' });
-  await cluster.client.update(namespaces, { ...owner, spec: { finalizers: [] } }, { subresource: 'finalize' }).catch(() => undefined);
+  const { resourceVersion } = await cluster.client.get(namespaces, { name: 'owner' }).then((o) => o.metadata);
+  await cluster.client.update(
+    namespaces,
+    { ...owner, metadata: { ...owner.metadata, resourceVersion }, spec: { finalizers: [] } },
+    { subresource: 'finalize' },
+  );
   await cluster.settle();
   expect(await cluster.names(secrets)).toEqual([]);
 });

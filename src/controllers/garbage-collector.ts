@@ -47,7 +47,8 @@ function create(deps: ControllerDeps) {
       for (const owner of unseen) examine(owner);
       for (const owner of unblocked) if (owner.deletingDependents) examine(owner);
       if (ownersChanged && node.owners.some((o) => absent.has(o.uid))) examine(node);
-      if (isNew || ownersChanged) reportForeignOwners(node);
+      if (isNew || ownersChanged) checkForeignOwners(node);
+      if (isNew) for (const dependent of node.dependents) checkForeignOwners(dependent);
       const { finalizers = [] } = object.metadata;
       if (node.beingDeleted && finalizers.includes(orphanFinalizer)) reconciler.queue.add(`orphan ${node.uid}`);
       if (node.deletingDependents && !wasWaiting) {
@@ -57,10 +58,14 @@ function create(deps: ControllerDeps) {
     },
   });
 
-  const reportForeignOwners = (node: GraphNode): void => {
+  /** References whose uid is known under other names: the owner they speak of does not exist. */
+  const checkForeignOwners = (node: GraphNode): void => {
     for (const ref of node.owners) {
       const owner = graph.get(ref.uid);
-      if (owner?.resource === undefined || owner.namespace === '' || owner.namespace === node.namespace) continue;
+      if (owner?.resource === undefined) continue;
+      const elsewhere = owner.namespace !== '' && owner.namespace !== node.namespace;
+      if (elsewhere || owner.name !== ref.name || owner.kind !== ref.kind) examine(node);
+      if (!elsewhere || node.namespace === '') continue;
       const text = `[${ref.apiVersion}/${ref.kind}, namespace: ${node.namespace}, name: ${ref.name}, uid: ${ref.uid}]`;
       const subject = { apiVersion: node.apiVersion, kind: node.kind, name: node.name, namespace: node.namespace, uid: node.uid };
       recorder.event(subject, 'Warning', 'OwnerRefInvalidNamespace', `ownerRef ${text} does not exist in namespace "${node.namespace}"`);

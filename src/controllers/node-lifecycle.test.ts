@@ -94,6 +94,7 @@ test('conditions and cordoning become NoSchedule taints, and go with them', asyn
   await cluster.settle();
   expect(await taints(cluster, 'a')).toEqual(['node.kubernetes.io/unschedulable:NoSchedule']);
   await cluster.patch(nodes, 'a', { spec: { unschedulable: null } });
+  await cluster.settle();
   const fresh = await cluster.client.get(nodes, { name: 'a' });
   const conditions = [...(fresh.status?.conditions ?? []), { type: 'DiskPressure', status: 'True' }];
   await cluster.client.update(nodes, { ...fresh, status: { ...fresh.status, conditions } }, { subresource: 'status' });
