@@ -94,7 +94,7 @@ test('a rolling update replaces pods one by one; revisions record the templates'
   }
   expect(await placed(cluster)).toEqual(['a i:2', 'b i:2', 'c i:2']);
   const revisions = await cluster.list(controllerRevisions);
-  expect(revisions.map((r) => r.revision).sort()).toEqual([1, 2]);
+  expect(revisions.map((r) => r.revision).sort((a, b) => a - b)).toEqual([1, 2]);
   expect(revisions[0]?.data).toMatchObject({ spec: { template: { $patch: 'replace', spec: { containers: [{ name: 'c' }] } } } });
 });
 
