@@ -1,5 +1,6 @@
 /** One pass over a pod that is to run: carries out what podActions asks for, step by step. */
 import type { Container, EphemeralContainer, Pod } from '#kube/generated/core-v1.ts';
+import { backoffMs } from '#lib/backoff.ts';
 import { runtimeErrorText } from '../images/puller.ts';
 import { VolumeError } from '../volumes/manager.ts';
 import { type KillAction, type PodActions, podActions } from './actions.ts';
@@ -29,7 +30,7 @@ export interface SyncResult {
 const maxSteps = 100;
 const networkRetryMs = 500;
 const sandboxRetryMs = 5000;
-const volumeRetryMs = 2000;
+const volumeRetry = { baseMs: 500, maxMs: 122_000 };
 
 class Retry extends Error {
   readonly afterMs: number;
@@ -45,7 +46,7 @@ export async function syncPod(context: PodContext, state: PodState, pod: Pod, to
     retryMs = Math.min(retryMs ?? ms, ms);
   };
   try {
-    await setUpVolumes(context, pod, tools);
+    await setUpVolumes(context, state, pod, tools);
     for (let step = 0; step < maxSteps; step++) {
       tools.signal.throwIfAborted();
       const actions = podActions(pod, state.runtime, context.prober);
@@ -64,13 +65,15 @@ export async function syncPod(context: PodContext, state: PodState, pod: Pod, to
   return { done: false, ...(retryMs === undefined ? {} : { retryMs: Math.max(1, retryMs) }) };
 }
 
-async function setUpVolumes(context: PodContext, pod: Pod, tools: SyncTools): Promise<void> {
+async function setUpVolumes(context: PodContext, state: PodState, pod: Pod, tools: SyncTools): Promise<void> {
   try {
     await context.volumes.setUp(pod, tools.volumesChanged);
+    state.volumeFailures = 0;
   } catch (error) {
     if (!(error instanceof VolumeError)) throw error;
     context.event(pod, undefined, 'Warning', 'FailedMount', error.message);
-    throw new Retry(volumeRetryMs, error);
+    state.volumeFailures++;
+    throw new Retry(backoffMs(state.volumeFailures, volumeRetry), error);
   }
 }
 

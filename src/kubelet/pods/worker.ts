@@ -2,6 +2,7 @@
  * One pod on this node, from its first sight to its last trace. All work on a pod happens in one loop, one pass at a
  * time; whatever happens (an API change, an exit, a probe, a timer) only wakes it. pkg/kubelet/pod_workers.go upstream.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Pod, PodStatus } from '#kube/generated/core-v1.ts';
 import { pods } from '#kube/refs.ts';
 import { isStatus } from '#kube/status-error.ts';
@@ -46,6 +47,8 @@ export interface PodState {
   readonly expectedExits: Set<string>;
   verdict: { readonly reason: string; readonly message: string } | undefined;
   graceSeconds: number | undefined;
+  /** Times in a row that volumes could not be set up. */
+  volumeFailures: number;
   phase: 'syncing' | 'ending' | 'ended';
   readonly startedMs: number;
 }
@@ -54,6 +57,10 @@ const retry = { baseMs: 1000, maxMs: 60_000 };
 const minRemovedGraceSeconds = 1;
 /** What is looked at again even if nothing said that it changed. */
 const safetyNetMs = 10 * 60_000;
+
+/** Conditions by others that a pod's readiness waits for. */
+const gatesOf = (pod: Pod | undefined): readonly unknown[] =>
+  (pod?.spec?.readinessGates ?? []).map((g) => pod?.status?.conditions?.find((c) => c.type === g.conditionType)?.status);
 
 const isTerminal = (status: PodStatus | undefined): boolean => status?.phase === 'Succeeded' || status?.phase === 'Failed';
 
@@ -68,6 +75,7 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
     expectedExits: new Set(),
     verdict: undefined,
     graceSeconds: undefined,
+    volumeFailures: 0,
     phase: 'syncing',
     startedMs: clock.now(),
   };
@@ -130,7 +138,8 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
       nodeIps: context.node().ips,
       startedMs: state.startedMs,
       nowMs: clock.now(),
-      ...(state.verdict === undefined ? {} : { verdict: state.verdict }),
+      // Failed is only shown once nothing runs any more.
+      ...(state.verdict === undefined || state.phase !== 'ended' ? {} : { verdict: state.verdict }),
     });
     context.statuses.set(identity, status);
     return status;
@@ -298,7 +307,7 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
       )
         dirtyVolumes = true;
       // Our own status writes come back as updates that ask for nothing.
-      if (ending || dirtyVolumes || before?.metadata.generation !== pod.metadata.generation || before?.spec !== pod.spec) wake();
+      if (ending || dirtyVolumes || before?.metadata.generation !== pod.metadata.generation || !isDeepStrictEqual(gatesOf(before), gatesOf(pod))) wake();
     },
     removed: (last) => {
       removed = true;

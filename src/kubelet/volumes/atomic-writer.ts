@@ -58,8 +58,8 @@ async function own(path: string, mode: number, isDir: boolean, ownership: Owners
     return;
   }
   await chown(path, uid, ownership.fsGroup);
-  // As pkg/volume/volume_linux.go: the group may read what the owner may; folders keep the group for what is made in them.
-  await chmod(path, isDir ? mode | 0o2550 : mode | ((mode & 0o400) !== 0 ? 0o040 : 0) | ((mode & 0o200) !== 0 ? 0o020 : 0) | 0o440);
+  // As pkg/volume/volume_linux.go for read-only volumes: the group may read; folders keep the group for what is made in them.
+  await chmod(path, mode | (isDir ? 0o2550 : 0o440));
 }
 
 async function writeAll(dir: string, payload: Payload, ownership: Ownership): Promise<void> {
@@ -91,6 +91,7 @@ const topNames = (payload: Payload): ReadonlySet<string> => new Set([...payload.
 export async function writeAtomically(target: string, payload: Payload, ownership: Ownership = {}): Promise<boolean> {
   for (const path of payload.keys()) checkProjectedPath(path);
   await mkdir(target, { recursive: true });
+  await own(target, 0o777, true, ownership);
   const old = await readlink(join(target, dataLink)).catch(() => undefined);
   if (old !== undefined && (await isCurrent(join(target, old), payload).catch(() => false))) return false;
   const stamp = new Date().toISOString().replace(/[-:]/g, '_').replace('T', '_').replace('Z', '.');

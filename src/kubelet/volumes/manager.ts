@@ -51,6 +51,7 @@ interface Mounted {
   readonly paths: Map<string, string>;
   readonly unfollow: (() => void)[];
   following: boolean;
+  changed: () => void;
   timer: Timer | undefined;
 }
 
@@ -74,7 +75,7 @@ export function createVolumeManager(deps: VolumeDeps): VolumeManager {
   const memoryRoot = join(paths.root, 'memory');
 
   const entryOf = (uid: string): Mounted => {
-    const entry = mounted.get(uid) ?? { paths: new Map<string, string>(), unfollow: [], following: false, timer: undefined };
+    const entry = mounted.get(uid) ?? { paths: new Map<string, string>(), unfollow: [], following: false, changed: () => undefined, timer: undefined };
     mounted.set(uid, entry);
     return entry;
   };
@@ -184,6 +185,7 @@ export function createVolumeManager(deps: VolumeDeps): VolumeManager {
     const entry = entryOf(pod.metadata.uid ?? '');
     if (entry.following) return;
     entry.following = true;
+    entry.changed = changed;
     const namespace = pod.metadata.namespace ?? '';
     for (const volume of pod.spec?.volumes ?? []) {
       const shown = shownObjects(volume);
@@ -192,12 +194,12 @@ export function createVolumeManager(deps: VolumeDeps): VolumeManager {
     }
   }
 
-  function armRenewal(pod: Pod, changed: () => void): void {
+  function armRenewal(pod: Pod): void {
     const uid = pod.metadata.uid ?? '';
     const entry = entryOf(uid);
     entry.timer?.cancel();
     const wait = deps.tokens.renewIn(uid);
-    if (wait !== undefined) entry.timer = deps.clock.after(Math.min(wait, 2 ** 31 - 1), changed);
+    if (wait !== undefined) entry.timer = deps.clock.after(Math.min(wait, 2 ** 31 - 1), entry.changed);
   }
 
   async function setUp(pod: Pod, changed: () => void): Promise<void> {
@@ -205,7 +207,7 @@ export function createVolumeManager(deps: VolumeDeps): VolumeManager {
     const entry = entryOf(pod.metadata.uid ?? '');
     const results = await Promise.all(
       (pod.spec?.volumes ?? []).map(async (volume) => {
-        if (entry.paths.has(volume.name) && !isProjection(volume)) return undefined;
+        if (entry.paths.has(volume.name)) return undefined;
         try {
           entry.paths.set(volume.name, await setUpOne(volume, pod));
           return undefined;
@@ -215,18 +217,20 @@ export function createVolumeManager(deps: VolumeDeps): VolumeManager {
         }
       }),
     );
-    armRenewal(pod, changed);
+    armRenewal(pod);
     const failure = results.find((r) => r !== undefined);
     if (failure !== undefined) throw failure;
   }
 
   async function refresh(pod: Pod): Promise<void> {
     for (const volume of pod.spec?.volumes ?? []) {
-      if (!isProjection(volume)) continue;
+      // What has not been set up yet is set up with fresh content anyway.
+      if (!isProjection(volume) || !entryOf(pod.metadata.uid ?? '').paths.has(volume.name)) continue;
       await project(volume, pod).catch((error: unknown) => {
         deps.log.warn('a volume cannot be brought up to date', { pod: pod.metadata.name, volume: volume.name, error });
       });
     }
+    armRenewal(pod);
   }
 
   function release(uid: string): void {

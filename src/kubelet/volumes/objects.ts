@@ -32,6 +32,8 @@ interface Followed<T extends KubeObject> {
 
 export function createFollowedObjects<T extends KubeObject>(resource: ResourceRef<T>, deps: FollowDeps): FollowedObjects<T> {
   const followed = new Map<string, Followed<T>>();
+  /** The version last handed out of each followed object. */
+  const seen = new Map<string, string>();
 
   function start(namespace: string, name: string): Followed<T> {
     // The node authorizer lets a kubelet watch single objects by name only.
@@ -46,19 +48,26 @@ export function createFollowedObjects<T extends KubeObject>(resource: ResourceRe
     entry.tasks.spawn(async (signal) => {
       await informer.synced(signal);
       initial = false;
-      // What changed between the first reading and the start of the watch.
-      tell();
+      // Only what changed between the first reading and the start of the watch is news.
+      const key = `${namespace}/${name}`;
+      if ((informer.get(key)?.metadata.resourceVersion ?? '') !== seen.get(key)) tell();
     });
     return entry;
   }
 
   return {
     get: async (namespace, name) => {
+      const key = `${namespace}/${name}`;
       try {
-        return (await deps.client.get(resource, { namespace, name })) as Stored<T> as unknown as T;
+        const object: Stored<T> = await deps.client.get(resource, { namespace, name });
+        if (followed.has(key)) seen.set(key, object.metadata.resourceVersion);
+        return object as unknown as T;
       } catch (error) {
-        if (isStatus(error, 'NotFound')) return undefined;
-        const known = followed.get(`${namespace}/${name}`)?.informer.get(`${namespace}/${name}`);
+        if (isStatus(error, 'NotFound')) {
+          if (followed.has(key)) seen.set(key, '');
+          return undefined;
+        }
+        const known = followed.get(key)?.informer.get(key);
         if (known !== undefined && isStatus(error, 'ServiceUnavailable', 'Timeout', 'ServerTimeout')) return known as unknown as T;
         throw error;
       }
@@ -72,6 +81,7 @@ export function createFollowedObjects<T extends KubeObject>(resource: ResourceRe
         entry.listeners.delete(changed);
         if (entry.listeners.size > 0 || followed.get(key) !== entry) return;
         followed.delete(key);
+        seen.delete(key);
         entry.tasks.close().catch((error: unknown) => deps.log.warn('ending a watch failed', { key, error }));
       };
     },
