@@ -15,6 +15,13 @@ export interface LogQuery {
   readonly stream?: 'stdout' | 'stderr';
 }
 
+/** Who fills the log. */
+export interface LogWriter {
+  readonly ended: () => boolean;
+  /** Calls back when `ended` may have changed; the result ends that. */
+  readonly onChange?: (fn: () => void) => () => void;
+}
+
 const chunkBytes = 64 * 1024;
 
 /** Where the last `lines` lines begin. Partial entries count as lines, as upstream's do. */
@@ -104,12 +111,13 @@ function render(line: LogLine, shape: Shape): Buffer | undefined {
 }
 
 /**
- * Yields what the log holds, and with `follow` what is added, over rotations, until `ended` says that the container no
- * longer writes. Rejects with ENOENT when there is no log.
+ * Yields what the log holds, and with `follow` what is added, over rotations, until the container no longer
+ * writes. Rejects with ENOENT when there is no log.
  */
-export async function* readLog(path: string, query: LogQuery, ended: () => boolean, signal: AbortSignal): AsyncGenerator<Buffer> {
+export async function* readLog(path: string, query: LogQuery, writer: LogWriter, signal: AbortSignal): AsyncGenerator<Buffer> {
   let file = await open(path, 'r');
   const waiter = query.follow === true ? new ChangeWaiter(path) : undefined;
+  const unsubscribe = waiter === undefined ? undefined : writer.onChange?.(() => waiter.notify());
   const shape: Shape = { query, left: query.limitBytes ?? Number.POSITIVE_INFINITY, open: new Set() };
   try {
     let inode = (await file.stat()).ino;
@@ -118,7 +126,7 @@ export async function* readLog(path: string, query: LogQuery, ended: () => boole
     const buffer = Buffer.alloc(chunkBytes);
     while (!signal.aborted) {
       // Asked before reading: what is written after that is read in the next round, or was not written.
-      const last = waiter === undefined || ended();
+      const last = waiter === undefined || writer.ended();
       for (;;) {
         const { bytesRead } = await file.read(buffer, 0, chunkBytes, offset);
         if (bytesRead === 0) break;
@@ -149,6 +157,7 @@ export async function* readLog(path: string, query: LogQuery, ended: () => boole
       await waiter?.wait(2000, signal);
     }
   } finally {
+    unsubscribe?.();
     waiter?.close();
     await file.close();
   }
@@ -158,7 +167,7 @@ export async function* readLog(path: string, query: LogQuery, ended: () => boole
 export async function logTail(path: string, lines: number, maxBytes: number): Promise<string> {
   const parts: Buffer[] = [];
   try {
-    for await (const chunk of readLog(path, { tailLines: lines }, () => true, new AbortController().signal)) parts.push(chunk);
+    for await (const chunk of readLog(path, { tailLines: lines }, { ended: () => true }, new AbortController().signal)) parts.push(chunk);
   } catch {
     return '';
   }

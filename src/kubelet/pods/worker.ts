@@ -29,6 +29,8 @@ export interface PodWorker {
   /** The API no longer has the pod: everything of it is to go. `last` is its last state there. */
   readonly removed: (last?: Pod) => void;
   readonly wake: () => void;
+  /** Calls `fn` whenever the runtime was asked about the pod, until the result is called. */
+  readonly onRefresh: (fn: () => void) => () => void;
   /** containerd said that a container or sandbox of the pod ended; the CRI will show it in a moment. */
   readonly exited: (id: string) => void;
   /** Ends the pod for a reason of the node's own; it becomes Failed. */
@@ -88,6 +90,7 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
   let timer: Timer | undefined;
   let interrupt = new AbortController();
   let failures = 0;
+  const listeners = new Set<() => void>();
 
   const wake = (): void => {
     pending = true;
@@ -117,6 +120,7 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
     for (const record of state.runtime.containers) {
       if (record.state === 'exited' && !state.messages.has(record.id)) state.messages.set(record.id, await lastWords(record));
     }
+    for (const listener of listeners) listener();
     for (const id of state.messages.keys()) if (!state.runtime.containers.some((c) => c.id === id)) state.messages.delete(id);
     return state.runtime;
   }
@@ -307,7 +311,13 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
       )
         dirtyVolumes = true;
       // Our own status writes come back as updates that ask for nothing.
-      if (ending || dirtyVolumes || before?.metadata.generation !== pod.metadata.generation || !isDeepStrictEqual(gatesOf(before), gatesOf(pod))) wake();
+      if (
+        ending ||
+        dirtyVolumes ||
+        before?.metadata.generation !== pod.metadata.generation ||
+        !isDeepStrictEqual(gatesOf(before), gatesOf(pod))
+      )
+        wake();
     },
     removed: (last) => {
       removed = true;
@@ -316,6 +326,10 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
       wake();
     },
     wake,
+    onRefresh: (fn) => {
+      listeners.add(fn);
+      return () => void listeners.delete(fn);
+    },
     exited: (id) => {
       state.expectedExits.add(id);
       wake();

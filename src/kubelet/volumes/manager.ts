@@ -75,7 +75,13 @@ export function createVolumeManager(deps: VolumeDeps): VolumeManager {
   const memoryRoot = join(paths.root, 'memory');
 
   const entryOf = (uid: string): Mounted => {
-    const entry = mounted.get(uid) ?? { paths: new Map<string, string>(), unfollow: [], following: false, changed: () => undefined, timer: undefined };
+    const entry = mounted.get(uid) ?? {
+      paths: new Map<string, string>(),
+      unfollow: [],
+      following: false,
+      changed: () => undefined,
+      timer: undefined,
+    };
     mounted.set(uid, entry);
     return entry;
   };
