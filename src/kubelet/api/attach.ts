@@ -10,7 +10,8 @@ import { channels, encodeFrame, FrameDecoder } from './frames.ts';
 export async function serveAttach(connection: Duplex, containerId: string, streams: Omit<ExecStreams, 'command'>, cri: Cri): Promise<void> {
   const { url } = await cri.attach({
     containerId,
-    stdin: streams.stdin,
+    // Without it containerd ends the connection at once when the container has an open input.
+    stdin: true,
     stdout: streams.stdout,
     stderr: streams.stderr && !streams.tty,
     tty: streams.tty,
@@ -32,19 +33,20 @@ export async function serveAttach(connection: Duplex, containerId: string, strea
       resolve();
     });
     connection.once('close', () => socket.close());
-    socket.once('open', () => copyIn(connection, socket));
+    socket.once('open', () => copyIn(connection, socket, streams));
   });
   if (connection.writable)
     connection.end(encodeFrame(channels.error, status ?? Buffer.from(JSON.stringify({ metadata: {}, status: 'Success' }))));
 }
 
-function copyIn(connection: Duplex, socket: WebSocket): void {
+function copyIn(connection: Duplex, socket: WebSocket, streams: { readonly stdin: boolean }): void {
   const decoder = new FrameDecoder();
   connection.on('data', (chunk: Buffer) => {
     try {
       for (const { channel, payload } of decoder.push(chunk)) {
         // The v4 protocol cannot close one channel alone.
-        if (channel === channels.stdin || channel === channels.resize) socket.send(Buffer.concat([Buffer.of(channel), payload]));
+        if ((channel === channels.stdin && streams.stdin) || channel === channels.resize)
+          socket.send(Buffer.concat([Buffer.of(channel), payload]));
       }
     } catch (error) {
       connection.destroy(error instanceof Error ? error : new Error(String(error)));

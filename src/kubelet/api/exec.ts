@@ -36,12 +36,13 @@ interface Pipes {
 async function makePipes(streams: ExecStreams, deps: ExecDeps): Promise<Pipes> {
   await mkdir(deps.runDir, { recursive: true, mode: 0o700 });
   const dir = await mkdtemp(join(deps.runDir, 'exec-'));
+  // The shim wants both outputs or none; what nobody asked for is read and dropped.
   const path = (name: string, wanted: boolean): string => (wanted ? join(dir, name) : '');
   const pipes = {
     dir,
     stdin: path('stdin', streams.stdin),
-    stdout: path('stdout', streams.stdout),
-    stderr: path('stderr', streams.stderr && !streams.tty),
+    stdout: path('stdout', true),
+    stderr: path('stderr', !streams.tty),
   };
   const names = [pipes.stdin, pipes.stdout, pipes.stderr].filter((p) => p !== '');
   if (names.length > 0) await deps.exec('mkfifo', ['-m', '0600', ...names], { timeoutMs: 5000 });
@@ -82,17 +83,18 @@ export const failureStatus = (message: string): object => ({
 });
 
 /** Copies what the command prints; resolves at its end. */
-function copyOut(from: Socket | undefined, channel: number, to: Duplex): Promise<void> {
+function copyOut(from: Socket | undefined, channel: number, wanted: boolean, to: Duplex): Promise<void> {
   if (from === undefined) return Promise.resolve();
+  if (!wanted) from.resume();
   return new Promise((resolve) => {
     from.on('data', (chunk: Buffer) => {
-      if (!to.writable || to.write(encodeFrame(channel, chunk))) return;
+      if (!wanted || !to.writable || to.write(encodeFrame(channel, chunk))) return;
       // The reader is slow: the command waits, nothing piles up here.
       from.pause();
       to.once('drain', () => from.resume());
     });
     from.once('end', () => {
-      if (to.writable) to.write(closeFrame(channel));
+      if (wanted && to.writable) to.write(closeFrame(channel));
     });
     from.once('error', () => resolve());
     from.once('close', () => resolve());
@@ -167,7 +169,10 @@ export async function serveExec(connection: Duplex, containerId: string, streams
       stdout: pipes.stdout,
       stderr: pipes.stderr,
     });
-    const outputs = Promise.all([copyOut(stdout, channels.stdout, connection), copyOut(stderr, channels.stderr, connection)]);
+    const outputs = Promise.all([
+      copyOut(stdout, channels.stdout, streams.stdout, connection),
+      copyOut(stderr, channels.stderr, streams.stderr, connection),
+    ]);
     const exited = tasks.wait(ref, gone.signal);
     exited.catch(() => undefined);
     await tasks.start(ref);
@@ -177,6 +182,7 @@ export async function serveExec(connection: Duplex, containerId: string, streams
     await outputs;
     end(exitStatus(code));
   } catch (error) {
+    tasks.kill(ref, 9).catch(() => undefined);
     const why = error instanceof Error ? error.message : String(error);
     end(failureStatus(`error executing command in container: failed to exec in container: ${why}`));
   } finally {

@@ -11,13 +11,13 @@ interface Family {
   readonly samples: readonly (readonly [Readonly<Record<string, string>>, number])[];
 }
 
-const escape = (value: string): string => value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
+const quoted = (value: string): string => value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
 
 function text(families: readonly Family[]): string {
   return families
     .map(({ name, type, help, samples }) => {
       const lines = samples.map(([labels, value]) => {
-        const pairs = Object.entries(labels).map(([key, v]) => `${key}="${escape(v)}"`);
+        const pairs = Object.entries(labels).map(([key, v]) => `${key}="${quoted(v)}"`);
         return `${name}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${value}\n`;
       });
       return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;

@@ -70,9 +70,7 @@ export interface Summary {
 }
 
 /** Received and sent bytes of each interface, from the form of /proc/net/dev. */
-export function parseNetDev(
-  text: string,
-): readonly {
+export function parseNetDev(text: string): readonly {
   readonly name: string;
   readonly rxBytes: number;
   readonly rxErrors: number;
