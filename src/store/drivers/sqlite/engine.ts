@@ -42,7 +42,7 @@ export type WriteResult =
   | { readonly ok: false; readonly error: StoreError };
 
 /** So many revisions are set aside on disk for lazy writes, which take theirs before they are on disk. */
-const reserveAhead = 65_536;
+const reserveAhead = 16_384;
 const maxPendingRows = 20_000;
 const maxPendingBytes = 32 * 1024 * 1024;
 /** Log rows that one commit looks at to forget old history: enough to outrun the writes that it carries. */

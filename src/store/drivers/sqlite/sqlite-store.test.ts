@@ -82,8 +82,9 @@ describe('sqlite store thread', () => {
     await expect(openStore(file)).rejects.toMatchObject({ code: 'corrupt', message: expect.stringContaining(file) });
   });
 
-  test('a full disk fails writes with full while reads go on', async () => {
-    const store = await openStore(path(), { maxPages: 60 });
+  test('a full disk fails writes with full while reads go on, and is logged once', async () => {
+    const log = memoryLogger();
+    const store = await createSqliteStore({ file: path(), maxPages: 60, startWorker }, { clock: fakeClock(), log });
     const settled = await Promise.allSettled(
       Array.from({ length: 20 }, (_, i) => store.create(`/a/${i}`, new Uint8Array(1000))).concat(
         store.create('/big', new Uint8Array(900_000)),
@@ -93,7 +94,14 @@ describe('sqlite store thread', () => {
     const entry = await store.create('/small', bytes('fits'));
     expect(text((await store.get('/small'))?.value)).toBe('fits');
     expect(store.stats().failedCommits).toBe(1);
-    await expect(store.update('/small', new Uint8Array(900_000), entry.revision)).rejects.toMatchObject({ code: 'full' });
+    const grow = (): Promise<unknown> => store.update('/small', new Uint8Array(900_000), entry.revision);
+    await expect(grow()).rejects.toMatchObject({ code: 'full' });
+    await expect(grow()).rejects.toMatchObject({ code: 'full' });
+    expect(log.lines.map((l) => l.replace(/ \{.*/, ''))).toEqual([
+      'error the store cannot write, reading goes on',
+      'info the store can write again',
+      'error the store cannot write, reading goes on',
+    ]);
     await store.close();
   });
 

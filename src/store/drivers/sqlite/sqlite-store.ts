@@ -35,6 +35,7 @@ interface PendingCall {
   readonly reject: (error: StoreError) => void;
 }
 
+const diskTroubles: ReadonlySet<StoreError['code']> = new Set(['full', 'io', 'corrupt']);
 const maxPendingWrites = 20_000;
 const maxPendingBytes = 256 * 1024 * 1024;
 const eventsPage = 500;
@@ -57,6 +58,8 @@ class Client {
   #revision: Revision = 0;
   #closing = false;
   #stats: WorkerStats | undefined;
+  /** Why writes fail at present; said once, not for each write. */
+  #trouble: StoreError['code'] | undefined;
 
   constructor(options: SqliteStoreOptions, deps: { readonly clock: Clock; readonly log: Logger }) {
     this.#options = options;
@@ -201,6 +204,19 @@ class Client {
       if (entry !== undefined) write.resolve(entry);
       else write.reject(result?.ok === false ? result.error : unpackError(undefined));
     });
+    this.#tellTrouble(writes, results);
+  }
+
+  #tellTrouble(writes: readonly PendingWrite[], results: readonly WriteResult[]): void {
+    const failed = results.find((r) => !r.ok && diskTroubles.has(r.error.code));
+    if (failed?.ok === false) {
+      if (this.#trouble === failed.error.code) return;
+      this.#trouble = failed.error.code;
+      this.#deps.log.error('the store cannot write, reading goes on', { error: failed.error });
+    } else if (this.#trouble !== undefined && results.some((r, i) => r.ok && writes[i]?.request.lazy === false)) {
+      this.#trouble = undefined;
+      this.#deps.log.info('the store can write again');
+    }
   }
 
   async *#past(prefix: string, from: Revision, upTo: Revision): AsyncGenerator<readonly StoreEvent[], void, undefined> {
