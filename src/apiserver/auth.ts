@@ -14,8 +14,10 @@ import { selfSubjectReview, tokenReview } from './authn/reviews.ts';
 import { parseTokenFile, staticTokens } from './authn/static-tokens.ts';
 import type { TokenAuthenticator } from './authn/types.ts';
 import { createAuthorization } from './authz/authorizer.ts';
+import { certificatePlugins } from './certificates/admission.ts';
 import { joinRoutes } from './certificates/join.ts';
 import { forgetNodePassword } from './certificates/node-passwords.ts';
+import { type CertificateSigner, certificateSigners } from './certificates/signers.ts';
 import type { AdmissionPlugin, Authenticate, Authorize, ExtraRoute, ObjectStore, ReviewDef, SubresourceDef } from './contract.ts';
 import { follow } from './follow.ts';
 import { type SigningKeys, serviceAccountTokens, type TokenOptions } from './serviceaccount-tokens.ts';
@@ -70,6 +72,8 @@ export interface Auth {
   readonly routes: readonly ExtraRoute[];
   readonly admission: readonly AdmissionPlugin[];
   readonly tokenOptions: TokenOptions;
+  /** Kubernetes' own signers, for the certificate controller. */
+  readonly signers: readonly CertificateSigner[];
   /** Makes the bootstrap roles and bindings and begins to follow changes. */
   readonly start: () => Promise<void>;
   readonly stop: () => Promise<void>;
@@ -144,8 +148,9 @@ export function createAuth(keys: AuthKeys, options: AuthOptions, deps: AuthDeps)
     reviews: [...authorization.reviews, tokenReview(tokens, audiences), selfSubjectReview],
     subresources: [serviceAccountToken(tokenOptions, clock)],
     routes: [...joinRoutes(joining), ...openIdRoutes(tokenOptions, options.jwksUri)],
-    admission: [authorization.escalation],
+    admission: [...certificatePlugins(authorization.authorize), authorization.escalation],
     tokenOptions,
+    signers: certificateSigners(keys),
     start: async () => {
       tasks.spawn(passwords.run);
       await authorization.start();
