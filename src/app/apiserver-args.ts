@@ -1,0 +1,58 @@
+/** What --kube-apiserver-arg may set: kube-apiserver's own flag names. */
+import { readFileSync } from 'node:fs';
+import { OptionError } from './options.ts';
+
+export interface ApiserverSettings {
+  readonly anonymous: boolean;
+  /** The first signs; all are accepted. */
+  readonly issuers: readonly string[];
+  readonly audiences: readonly string[] | undefined;
+  /** Contents of --token-auth-file. */
+  readonly tokenFile: string | undefined;
+  readonly requestTimeoutMs: number | undefined;
+}
+
+const boolean = (name: string, text: string): boolean => {
+  if (text !== 'true' && text !== 'false') throw new OptionError(`kube-apiserver-arg: ${name}: "${text}" is neither true nor false`);
+  return text === 'true';
+};
+
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** A Go duration such as 1m30s, in milliseconds. */
+function duration(name: string, text: string): number {
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
+  if (parts.length === 0 || parts.map((p) => p[0]).join('') !== text)
+    throw new OptionError(`kube-apiserver-arg: ${name}: "${text}" is not a duration such as 1m30s`);
+  return parts.reduce((sum, p) => sum + Number(p[1]) * (units[p[2] ?? ''] ?? 0), 0);
+}
+
+const known = ['anonymous-auth', 'api-audiences', 'request-timeout', 'service-account-issuer', 'token-auth-file'] as const;
+
+/** Throws OptionError for a setting that does not exist or has a bad value. */
+export function apiserverSettings(args: ReadonlyMap<string, string>): ApiserverSettings {
+  for (const name of args.keys()) {
+    if (!known.some((k) => k === name))
+      throw new OptionError(`kube-apiserver-arg: "${name}" is not a setting; there are ${known.join(', ')}`);
+  }
+  const list = (name: string): readonly string[] | undefined =>
+    args
+      .get(name)
+      ?.split(',')
+      .filter((v) => v !== '');
+  const tokenFile = args.get('token-auth-file');
+  const timeout = args.get('request-timeout');
+  let tokens: string | undefined;
+  try {
+    tokens = tokenFile === undefined ? undefined : readFileSync(tokenFile, 'utf8');
+  } catch (error) {
+    throw new OptionError(`kube-apiserver-arg: token-auth-file: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return {
+    anonymous: boolean('anonymous-auth', args.get('anonymous-auth') ?? 'true'),
+    issuers: list('service-account-issuer') ?? ['https://kubernetes.default.svc.cluster.local'],
+    audiences: list('api-audiences'),
+    tokenFile: tokens,
+    requestTimeoutMs: timeout === undefined ? undefined : duration('request-timeout', timeout),
+  };
+}

@@ -1,0 +1,45 @@
+/** The command line: one file per command, listed here. */
+import yargs from 'yargs';
+import { gitVersion } from '#app/version.ts';
+import { agentCommand } from './agent.ts';
+import { killallCommand } from './killall.ts';
+import { kubectl } from './kubectl.ts';
+import { serverCommand } from './server.ts';
+import { tokenCommand } from './token.ts';
+
+const commands = [serverCommand, agentCommand, tokenCommand, killallCommand];
+
+/** Runs one command line (without node and script). Wrong use is told on standard error and ends with exit code 1. */
+export async function runCommand(args: readonly string[]): Promise<void> {
+  // kubectl's own flags are none of our business, and users want it quick: nothing else is loaded for it.
+  if (args[0] === 'kubectl') return kubectl(args.slice(1));
+  const parser = yargs([...args])
+    .scriptName('k3ts')
+    .usage('$0 <command>\n\nA Kubernetes distribution in one executable.')
+    .parserConfiguration({
+      'camel-case-expansion': false,
+      'duplicate-arguments-array': true,
+      'boolean-negation': false,
+      'dot-notation': false,
+    })
+    .strict()
+    .demandCommand(1, 'Say which command to run.')
+    .recommendCommands()
+    .version('version', 'Show the version', `k3ts version ${gitVersion}\nnode version ${process.version}`)
+    .alias('version', 'v')
+    .help()
+    .alias('help', 'h')
+    .completion('completion', 'Print a completion script for the shell')
+    .command('kubectl', 'Run kubectl against this cluster')
+    .wrap(process.stdout.isTTY ? process.stdout.columns : 100);
+  for (const command of commands) parser.command(command);
+  parser.fail((message, error) => {
+    // Only what the user can mend is shown bare; anything else is a bug and keeps its stack.
+    const expected = error === undefined || error === null || error.name === 'OptionError' || error.name === 'YError';
+    process.stderr.write(`k3ts: ${expected ? (message ?? error?.message) : (error.stack ?? error.message)}\n`);
+    if (error === undefined || error === null)
+      process.stderr.write(`Run "k3ts ${args[0]?.startsWith('-') === false ? `${args[0]} ` : ''}--help" for what there is.\n`);
+    process.exit(1);
+  });
+  await parser.parseAsync();
+}
