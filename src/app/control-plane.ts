@@ -1,0 +1,175 @@
+/** The API server with its store, keys and rules, put together: everything of a server that is not a loop of its own. */
+import { createPrivateKey } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { createAdmissionPlugins } from '#apiserver/admission/index.ts';
+import { type Auth, createAuth } from '#apiserver/auth.ts';
+import type { UserInfo } from '#apiserver/contract.ts';
+import type { HealthCheck } from '#apiserver/health.ts';
+import type { HttpServer, TlsMaterial } from '#apiserver/http/server.ts';
+import { createInProcessTransport } from '#apiserver/in-process.ts';
+import { type ApiServer, createApiServer } from '#apiserver/server.ts';
+import { nodeSubresources } from '#apiserver/subresources/streams.ts';
+import { createTunnel, type Tunnel } from '#apiserver/tunnel.ts';
+import { presentStored } from '#apiserver/view.ts';
+import type { KubeClient } from '#client/contract.ts';
+import { createKubeClient } from '#client/kube-client.ts';
+import { cidrAddress, parseCidr } from '#lib/cidr.ts';
+import type { KeyPair } from '#pki/certificates.ts';
+import { ensurePki, type Pki, type PkiOptions } from '#pki/pki.ts';
+import { keyIdOf } from '#pki/service-account-keys.ts';
+import type { Clock } from '#platform/clock.ts';
+import type { Logger } from '#platform/log.ts';
+import type { Random } from '#platform/random.ts';
+import { builtinKinds } from '#resources/index.ts';
+import type { Store, WatchCache } from '#store/contract.ts';
+import { createSqliteStore } from '#store/drivers/sqlite/sqlite-store.ts';
+import { createWatchCache } from '#store/watch-cache.ts';
+import type { ApiserverSettings } from './apiserver-args.ts';
+import { paths, type ServerConfig } from './config.ts';
+import type { ClusterConfig } from './join.ts';
+import { lateObjectStore } from './late.ts';
+import { startThread } from './threads.ts';
+import { buildInfo } from './version.ts';
+
+export interface Platform {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export interface ControlPlane {
+  readonly store: Store;
+  readonly cache: WatchCache;
+  readonly api: ApiServer;
+  readonly auth: Auth;
+  readonly http: HttpServer;
+  readonly tunnel: Tunnel;
+  /** Keys and certificates as they are now. */
+  readonly pki: () => Pki;
+  /** Puts renewed certificates into use. */
+  readonly usePki: (pki: Pki) => void;
+  readonly pkiOptions: () => Omit<PkiOptions, 'now'>;
+  /** A client that acts as a user, in process. */
+  readonly clientFor: (user: string) => KubeClient;
+}
+
+const accountPrefix = 'system:serviceaccount:';
+
+/** The groups that come with a name, as authentication would give them. */
+function userOf(name: string): UserInfo {
+  if (!name.startsWith(accountPrefix)) return { name, groups: ['system:authenticated'] };
+  const namespace = name.slice(accountPrefix.length).split(':')[0] ?? '';
+  return { name, groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'] };
+}
+
+const tlsOf = (pki: Pki): TlsMaterial => ({
+  cert: pki.serving.certPem,
+  key: pki.serving.keyPem,
+  clientCa: pki.clientCa.certPem + pki.requestHeaderCa.certPem,
+});
+
+const signerOf = (pair: KeyPair) => ({ certPem: pair.certPem, key: createPrivateKey(pair.keyPem) });
+const authoritiesOf = (pki: Pki) => ({ server: signerOf(pki.serverCa), client: signerOf(pki.clientCa) });
+
+function pkiOptionsOf(config: ServerConfig): Omit<PkiOptions, 'now'> {
+  const services = parseCidr(config.serviceCidr);
+  const listening = ['0.0.0.0', '::'].includes(config.bindAddress) ? [] : [config.bindAddress];
+  return {
+    names: [config.advertiseAddress, config.node.ip, config.node.name, ...listening, ...config.tlsSans],
+    serviceIps: services === undefined ? [] : [cidrAddress(services, 1n)],
+    clusterDomain: config.clusterDomain,
+    ...(config.token === undefined ? {} : { token: config.token }),
+  };
+}
+
+/** Opens the store and makes what is missing. Rejects with an Error that says what is wrong. */
+export async function createControlPlane(
+  config: ServerConfig,
+  settings: ApiserverSettings,
+  checks: () => readonly HealthCheck[],
+  platform: Platform,
+): Promise<ControlPlane> {
+  const { clock, random, log } = platform;
+  const where = paths(config.dataDir);
+  mkdirSync(dirname(where.database), { recursive: true, mode: 0o700 });
+  const pkiOptions = pkiOptionsOf(config);
+  const [firstPki, store] = await Promise.all([
+    ensurePki(where.server, { ...pkiOptions, now: clock.now() }),
+    createSqliteStore(
+      { file: where.database, startWorker: (data) => startThread('store-worker', data) },
+      { clock, log: log.child('store') },
+    ),
+  ]);
+  let pki = firstPki;
+  let authorities = authoritiesOf(firstPki);
+  const cache = await createWatchCache(store, { present: presentStored }, { clock, log: log.child('cache') });
+  const objects = lateObjectStore();
+  const address = `${config.advertiseAddress}:${config.port}`;
+  const cluster: ClusterConfig = {
+    clusterCidr: config.clusterCidr,
+    serviceCidr: config.serviceCidr,
+    clusterDns: config.clusterDns,
+    clusterDomain: config.clusterDomain,
+  };
+  const auth = createAuth(
+    {
+      serverCa: () => authorities.server,
+      clientCa: () => authorities.client,
+      requestHeaderCa: () => pki.requestHeaderCa.certPem,
+      serviceAccountKeys: () => pki.serviceAccountKeys,
+      keyId: keyIdOf,
+      joinPasswords: () => ({ server: pki.serverPassword, agent: pki.agentPassword }),
+    },
+    {
+      issuers: settings.issuers,
+      ...(settings.audiences === undefined ? {} : { audiences: settings.audiences }),
+      ...(settings.tokenFile === undefined ? {} : { tokenFile: settings.tokenFile }),
+      anonymous: settings.anonymous,
+      jwksUri: () => `https://${address}/openid/v1/jwks`,
+      joinConfig: () => cluster,
+      apiServers: () => [address],
+    },
+    { cache, store: objects.store, clock, log: log.child('auth') },
+  );
+  const tunnel = createTunnel({ clock, log: log.child('tunnel') });
+  const api = createApiServer({
+    cache,
+    kinds: builtinKinds,
+    authorize: auth.authorize,
+    admission: (own) => [...createAdmissionPlugins({ objects: own, clock, random }), ...auth.admission],
+    subresources: [...auth.subresources, ...nodeSubresources(tunnel)],
+    reviews: auth.reviews,
+    extraRoutes: [...auth.routes, ...tunnel.routes],
+    clock,
+    random,
+    log: log.child('apiserver'),
+    storeStats: store.stats,
+    checks,
+    config: {
+      version: buildInfo(),
+      serverAddress: () => address,
+      serviceCidrs: [config.serviceCidr],
+      nodePortRange: { from: config.nodePorts.first, to: config.nodePorts.last },
+      ...(settings.requestTimeoutMs === undefined ? {} : { requestTimeoutMs: settings.requestTimeoutMs }),
+    },
+  });
+  objects.bind(api.objects);
+  const http = api.createHttp({ tls: tlsOf(pki), authenticate: auth.authenticate });
+  return {
+    store,
+    cache,
+    api,
+    auth,
+    http,
+    tunnel,
+    pki: () => pki,
+    usePki: (renewed) => {
+      pki = renewed;
+      authorities = authoritiesOf(renewed);
+      http.setTls(tlsOf(renewed));
+    },
+    pkiOptions: () => pkiOptions,
+    clientFor: (user) => createKubeClient(createInProcessTransport(api, userOf(user), user)),
+  };
+}

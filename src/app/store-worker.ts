@@ -1,0 +1,4 @@
+/** Entry of the store thread. */
+import { runStoreWorker } from '#store/drivers/sqlite/worker.ts';
+
+runStoreWorker();
