@@ -5,14 +5,14 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/prepare.sh
 . scripts/prepare.sh
-prepare_packages containerd runc containernetworking-plugins nftables iproute2 catatonit busybox-static docker-registry procps util-linux curl ca-certificates unzip
+prepare_packages containerd runc containernetworking-plugins nftables iproute2 catatonit busybox-static docker-registry procps util-linux curl ca-certificates unzip binutils
 prepare_node
 echo "==> building dist/k3ts"
 npm run -s build
 status=0
 report=$(mktemp)
 trap 'rm -f "$report"' EXIT
-npx --no-install vitest run --reporter=default --reporter=json --outputFile.json="$report" "$@" || status=$?
+vitest run --reporter=default --reporter=json --outputFile.json="$report" "$@" || status=$?
 node --input-type=commonjs -e '
   const fs = require("fs");
   let r = {};
