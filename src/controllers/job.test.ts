@@ -149,7 +149,7 @@ test('an indexed job gives each pod an index and records which have succeeded', 
   await cluster.settle();
   const made = await running(cluster);
   const indexOf = (pod: Stored<Pod>) => pod.metadata.annotations?.['batch.kubernetes.io/job-completion-index'];
-  expect(made.map(indexOf).sort()).toEqual(['0', '1', '2']);
+  expect(made.map((pod) => indexOf(pod) ?? '').sort()).toEqual(['0', '1', '2']);
   const second = made.find((pod) => indexOf(pod) === '1');
   expect(second?.metadata.name).toMatch(/^work-1-[a-z0-9]{5}$/);
   expect(second?.spec).toMatchObject({
