@@ -93,45 +93,31 @@ function fieldOf(name: string, number: number, property: Schema): Field {
   return { name, number, shape: 'one', codec: codecOf(property), pointer };
 }
 
+const formats: Readonly<Record<string, ValueCodec>> = {
+  byte: bytesCodec,
+  'date-time': timeCodec,
+  'micro-time': microTimeCodec,
+  quantity: quantityCodec,
+  'int-or-string': intOrStringCodec,
+  raw: rawCodec,
+  json: rawCodec,
+  'fields-v1': rawCodec,
+};
+
 function codecOf(schema: Schema): ValueCodec {
-  switch (schema.format) {
-    case 'byte':
-      return bytesCodec;
-    case 'date-time':
-      return timeCodec;
-    case 'micro-time':
-      return microTimeCodec;
-    case 'quantity':
-      return quantityCodec;
-    case 'int-or-string':
-      return intOrStringCodec;
-    case 'raw':
-    case 'json':
-    case 'fields-v1':
-      return rawCodec;
-    case 'json-schema-or-array':
-    case 'json-schema-or-bool':
-    case 'json-schema-or-string-array':
-      return schemaUnion(schema.format);
-    default:
-      break;
-  }
-  if (schema.ref !== undefined) return structCodec(schema);
-  switch (schema.type) {
-    case 'integer':
-      return schema.format === 'int32' ? int32Codec : int64Codec;
-    case 'number':
-      return doubleCodec;
-    case 'boolean':
-      return boolCodec;
-    case 'array':
-      // A named list type such as ExtraValue, as the value of a map: a message with its items in field 1.
-      return listMessage(codecOf(schema.items ?? {}));
-    case 'object':
-      return schema.properties === undefined ? rawCodec : structCodec(schema);
-    default:
-      return stringCodec;
-  }
+  const { format = '', type, ref } = schema;
+  const known = formats[format];
+  if (known !== undefined) return known;
+  if (format === 'json-schema-or-array' || format === 'json-schema-or-bool' || format === 'json-schema-or-string-array')
+    return schemaUnion(format);
+  if (ref !== undefined) return structCodec(schema);
+  if (type === 'integer') return format === 'int32' ? int32Codec : int64Codec;
+  if (type === 'number') return doubleCodec;
+  if (type === 'boolean') return boolCodec;
+  // A named list type such as ExtraValue, as the value of a map: a message with its items in field 1.
+  if (type === 'array') return listMessage(codecOf(schema.items ?? {}));
+  if (type === 'object') return schema.properties === undefined ? rawCodec : structCodec(schema);
+  return stringCodec;
 }
 
 /** Built late, since types may contain themselves. */
