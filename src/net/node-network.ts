@@ -22,7 +22,7 @@ import { type ClusterDns, createClusterDns } from './dns/cluster-dns.ts';
 import { dnsLink, ensureDnsLink, removeLink } from './host/links.ts';
 import { followRoutes, removeRoutes } from './host/routes.ts';
 import { applySysctls } from './host/sysctls.ts';
-import { policyTableName, removeTable, tableName } from './nft/kernel-table.ts';
+import { messageOf, policyTableName, removeTable, tableName } from './nft/kernel-table.ts';
 import { createPolicyEnforcer } from './policy/enforcer.ts';
 import { createHealthChecks } from './proxy/health-checks.ts';
 import { createServiceProxy, type ServiceProxy } from './proxy/proxy.ts';
@@ -261,7 +261,7 @@ const ofFamily = (cidrs: readonly string[], family: 4 | 6): string[] =>
  * Removes what k3ts made on the node: tables, links, CNI configuration and leases. To be called when no pods run any
  * more; running twice does no harm. Rejects with the first thing that could not be removed, after trying the rest.
  */
-export async function cleanUpNodeNetwork(deps: Pick<NodeNetworkDeps, 'exec' | 'paths' | 'bridge'>): Promise<void> {
+export async function cleanUpNodeNetwork(deps: Pick<NodeNetworkDeps, 'exec' | 'log' | 'paths' | 'bridge'>): Promise<void> {
   const steps = [
     ...[tableName, policyTableName].flatMap((name) => [() => removeTable(4, name, deps.exec), () => removeTable(6, name, deps.exec)]),
     () => removeRoutes(deps.exec),
@@ -276,6 +276,7 @@ export async function cleanUpNodeNetwork(deps: Pick<NodeNetworkDeps, 'exec' | 'p
       await step();
     } catch (error) {
       failures.push(error);
+      deps.log.warn('cannot remove a part of the node network', { why: messageOf(error) });
     }
   }
   if (failures.length > 0) throw failures[0];

@@ -91,5 +91,5 @@ serveCommands({
   remove: (args) => remove(String(args['plural'] as unknown), String(args['key'] as unknown)),
   notReady: () => network?.notReady() ?? null,
   stop: () => network?.stop(),
-  cleanUp: (args) => cleanUpNodeNetwork({ exec: realExec, paths: (args as unknown as Options).paths }),
+  cleanUp: (args) => cleanUpNodeNetwork({ exec: realExec, log, paths: (args as unknown as Options).paths }),
 });
