@@ -110,7 +110,12 @@ async function startNew(s: ProcessSettings): Promise<OutlivingProcess> {
   await rotateLog(s.logFile);
   await rm(s.socket, { force: true });
   const log = openSync(s.logFile, 'a', 0o600);
-  const child = spawn(s.program, s.args, { detached: true, stdio: ['ignore', log, log], env: { ...process.env, ...s.env } });
+  // Layers are unpacked with the umask of containerd: what containers may read must not depend on ours.
+  const child = spawn('/bin/sh', ['-c', 'umask 022; exec "$0" "$@"', s.program, ...s.args], {
+    detached: true,
+    stdio: ['ignore', log, log],
+    env: { ...process.env, ...s.env },
+  });
   closeSync(log);
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));

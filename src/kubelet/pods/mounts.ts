@@ -1,10 +1,11 @@
 /** The mounts of one container: pkg/kubelet/kubelet_pods.go makeMounts. */
-import { chmod, lstat, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Container, Pod, VolumeMount } from '#kube/generated/core-v1.ts';
 import type { Exec } from '#platform/exec.ts';
 import type { Init } from '../cri/client.ts';
 import type { Mount, MountPropagation } from '../cri/generated/cri.ts';
+import { makeDir, writeWithMode } from '../files.ts';
 import { bindSubPath } from '../volumes/subpath.ts';
 import { terminationFile } from './container-config.ts';
 import { ContainerConfigError } from './env.ts';
@@ -54,7 +55,7 @@ async function volumeMount(mount: VolumeMount, index: number, input: MountInput)
     const uid = input.pod.metadata.uid ?? '';
     hostPath = join(podDir(input.paths, uid), 'volume-subpaths', mount.name, input.container.name, String(index));
     try {
-      await bindSubPath(volume, subPath, hostPath, 0o750, input.exec);
+      await bindSubPath(volume, subPath, hostPath, input.exec);
     } catch (error) {
       throw new ContainerConfigError(`failed to prepare subPath for volumeMount "${mount.name}" of container "${input.container.name}"`, {
         cause: error,
@@ -67,7 +68,7 @@ async function volumeMount(mount: VolumeMount, index: number, input: MountInput)
     )
   ) {
     // What a hostPath without a type names is made as a folder.
-    await mkdir(hostPath, { recursive: true, mode: 0o755 });
+    await makeDir(hostPath, 0o755);
   }
   return {
     containerPath: mount.mountPath.startsWith('/') ? mount.mountPath : `/${mount.mountPath}`,
@@ -88,7 +89,7 @@ async function hostsMount(input: MountInput): Promise<readonly Init<Mount>[]> {
       ? hostNetworkHosts(await readFile(paths.hosts, 'utf8').catch(() => ''), pod)
       : podHosts(pod, input.podIps, input.clusterDomain);
   await mkdir(dirname(file), { recursive: true });
-  await writeFile(file, content, { mode: 0o644 });
+  await writeWithMode(file, content, 0o644);
   return [{ containerPath: '/etc/hosts', hostPath: file, readonly: false }];
 }
 
@@ -96,8 +97,7 @@ async function terminationMount(input: MountInput): Promise<Init<Mount>> {
   const file = terminationFile(input.paths, input.pod.metadata.uid ?? '', input.container.name, input.restartCount);
   await mkdir(dirname(file), { recursive: true });
   // Any user of the container may write its last words.
-  await writeFile(file, '', { mode: 0o666 });
-  await chmod(file, 0o666);
+  await writeWithMode(file, '', 0o666);
   return { containerPath: input.container.terminationMessagePath ?? '/dev/termination-log', hostPath: file, readonly: false };
 }
 

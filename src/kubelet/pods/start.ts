@@ -2,6 +2,7 @@
 import { mkdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Container, EphemeralContainer, Pod, Secret } from '#kube/generated/core-v1.ts';
+import { makeDir } from '../files.ts';
 import { ImageError, runtimeErrorText } from '../images/puller.ts';
 import { containerConfig, type ImageFacts, logPath } from './container-config.ts';
 import type { StartFailure } from './container-status.ts';
@@ -49,7 +50,7 @@ export async function createSandbox(context: PodContext, pod: Pod, attempt: numb
   const cgroup = podCgroup(pod, context.cgroups.host.systemd);
   await Promise.all([
     context.cgroups.create(cgroup),
-    mkdir(podLogDir(context.paths, identity), { recursive: true, mode: 0o755 }),
+    makeDir(podLogDir(context.paths, identity), 0o755),
     mkdir(podDir(context.paths, identity.uid), { recursive: true, mode: 0o750 }),
   ]);
   const { podSandboxId } = await context
@@ -149,7 +150,7 @@ async function create(context: PodContext, input: StartInput, image: ImageFacts,
   } catch (error) {
     throw fail('CreateContainerConfigError', error);
   }
-  await mkdir(join(podLogDir(context.paths, identityOf(pod)), container.name), { recursive: true, mode: 0o755 });
+  await makeDir(join(podLogDir(context.paths, identityOf(pod)), container.name), 0o755);
   try {
     const sandboxOfPod = await configOfSandbox(context, pod, sandbox.attempt);
     const { containerId } = await context

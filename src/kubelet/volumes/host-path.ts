@@ -1,6 +1,7 @@
 /** hostPath types: pkg/volume/hostpath upstream. */
-import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import type { HostPathVolumeSource } from '#kube/generated/core-v1.ts';
+import { makeDir, writeWithMode } from '../files.ts';
 
 /** Checks what is at the path, or makes it where the type says so. Throws with upstream's text. */
 export async function checkHostPath(source: HostPathVolumeSource): Promise<void> {
@@ -8,12 +9,12 @@ export async function checkHostPath(source: HostPathVolumeSource): Promise<void>
   if (type === '') return;
   const found = await stat(path).catch(() => undefined);
   if (type === 'DirectoryOrCreate') {
-    if (found === undefined) await mkdir(path, { recursive: true, mode: 0o755 });
+    if (found === undefined) await makeDir(path, 0o755);
     else if (!found.isDirectory()) throw new Error(`hostPath type check failed: ${path} is not a directory`);
     return;
   }
   if (type === 'FileOrCreate') {
-    if (found === undefined) await writeFile(path, '', { mode: 0o644 });
+    if (found === undefined) await writeWithMode(path, '', 0o644);
     else if (!found.isFile()) throw new Error(`hostPath type check failed: ${path} is not a file`);
     return;
   }

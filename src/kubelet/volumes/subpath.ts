@@ -4,7 +4,7 @@
  * name. Purpose of k8s.io/kubernetes pkg/volume/util/subpath.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readlink, realpath, writeFile } from 'node:fs/promises';
+import { chmod, type FileHandle, mkdir, open, readlink, realpath, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Exec } from '#platform/exec.ts';
 import { isMounted } from './mounts.ts';
@@ -16,8 +16,10 @@ const inside = (root: string, path: string): boolean => path === root || path.st
 const handlePath = (handle: FileHandle): string => `/proc/self/fd/${handle.fd}`;
 
 /** Opens `subPath` below `volume`, making missing folders. Throws when it leads out of the volume. */
-async function openInside(volume: string, subPath: string, mode: number): Promise<FileHandle> {
+async function openInside(volume: string, subPath: string): Promise<FileHandle> {
   const root = await realpath(volume);
+  // What is made gets the mode of the volume itself.
+  const mode = (await stat(root)).mode & 0o777;
   let current = await open(root, pathOnly | constants.O_DIRECTORY);
   try {
     for (const name of subPath.split('/')) {
@@ -28,7 +30,9 @@ async function openInside(volume: string, subPath: string, mode: number): Promis
       const next = await open(path, pathOnly).catch(async (error: NodeJS.ErrnoException) => {
         if (error.code !== 'ENOENT') throw error;
         await mkdir(path, { mode });
-        return open(path, pathOnly | constants.O_NOFOLLOW);
+        const made = await open(path, pathOnly | constants.O_NOFOLLOW | constants.O_DIRECTORY);
+        await chmod(handlePath(made), mode);
+        return made;
       });
       await current.close();
       current = next;
@@ -43,9 +47,9 @@ async function openInside(volume: string, subPath: string, mode: number): Promis
 }
 
 /** Bind-mounts `subPath` of `volume` at `target` (made as file or folder) unless it is mounted already. */
-export async function bindSubPath(volume: string, subPath: string, target: string, mode: number, exec: Exec): Promise<void> {
+export async function bindSubPath(volume: string, subPath: string, target: string, exec: Exec): Promise<void> {
   if (await isMounted(target)) return;
-  const handle = await openInside(volume, subPath, mode);
+  const handle = await openInside(volume, subPath);
   try {
     await mkdir(dirname(target), { recursive: true });
     if ((await handle.stat()).isDirectory()) await mkdir(target, { recursive: true });
