@@ -8,12 +8,17 @@ import type { WatchCache } from '#store/contract.ts';
 import { createAuthenticator } from './authn/authenticator.ts';
 import { bootstrapTokens } from './authn/bootstrap-tokens.ts';
 import { authoritiesOf, clientCertificates } from './authn/client-certificate.ts';
+import { httpsFetch } from './authn/https-json.ts';
+import { type OidcIssuer, oidcTokens } from './authn/oidc.ts';
 import { openIdRoutes } from './authn/openid.ts';
+import { publishProxyConfig } from './authn/proxy-config.ts';
 import { requestHeaderAuthenticator } from './authn/request-header.ts';
 import { selfSubjectReview, tokenReview } from './authn/reviews.ts';
 import { parseTokenFile, staticTokens } from './authn/static-tokens.ts';
 import type { TokenAuthenticator } from './authn/types.ts';
+import { type WebhookTokenOptions, webhookTokens } from './authn/webhook.ts';
 import { createAuthorization } from './authz/authorizer.ts';
+import { type WebhookAuthorizerOptions, webhookAuthorizer } from './authz/webhook.ts';
 import { certificatePlugins } from './certificates/admission.ts';
 import { joinRoutes } from './certificates/join.ts';
 import { forgetNodePassword } from './certificates/node-passwords.ts';
@@ -46,15 +51,18 @@ export interface AuthOptions {
   readonly tokenFile?: string;
   /** --anonymous-auth=false. */
   readonly anonymous?: boolean;
+  /** The only paths that anonymous requests may ask for (AuthenticationConfiguration); absent or empty: any. */
+  readonly anonymousPaths?: readonly string[];
+  /** --oidc-* flags and the issuers of an AuthenticationConfiguration. */
+  readonly oidc?: readonly OidcIssuer[];
+  readonly tokenWebhook?: WebhookTokenOptions;
+  readonly authorizationWebhook?: WebhookAuthorizerOptions;
   /** Where others fetch the key set of service-account tokens. */
   readonly jwksUri: () => string;
   /** Body of /v1-k3ts/config. */
   readonly joinConfig: () => unknown;
   /** host:port of every server. */
   readonly apiServers: () => readonly string[];
-  /** OIDC and webhooks. */
-  readonly furtherTokens?: readonly TokenAuthenticator[];
-  readonly furtherAuthorizers?: readonly Authorize[];
 }
 
 export interface AuthDeps {
@@ -99,6 +107,8 @@ function signingKeys(keys: AuthKeys): () => SigningKeys {
   };
 }
 
+const proxyNames: readonly string[] = ['system:auth-proxy'];
+
 /** A machine may take the name of a node that was deleted. */
 function nodePasswordFeed(deps: AuthDeps) {
   const prefix = '/registry/core/nodes/';
@@ -115,27 +125,30 @@ function nodePasswordFeed(deps: AuthDeps) {
 export function createAuth(keys: AuthKeys, options: AuthOptions, deps: AuthDeps): Auth {
   const { clock, log, store } = deps;
   const audiences = options.audiences ?? options.issuers;
+  const anonymousPaths = options.anonymousPaths ?? [];
   const tokenOptions: TokenOptions = { issuers: options.issuers, audiences, keys: signingKeys(keys) };
+  const outside = { clock, log, fetch: httpsFetch };
   const tokens: TokenAuthenticator[] = [
     ...(options.tokenFile === undefined ? [] : [staticTokens(parseTokenFile(options.tokenFile))]),
     serviceAccountTokens(tokenOptions, store, clock),
     bootstrapTokens(store, clock),
-    ...(options.furtherTokens ?? []),
+    ...(options.oidc ?? []).map((issuer) => oidcTokens(issuer, outside)),
+    ...(options.tokenWebhook === undefined ? [] : [webhookTokens(options.tokenWebhook, outside)]),
   ];
   const clientAuthorities = parsedOnce((): string => keys.clientCa().certPem, authoritiesOf);
   const proxyAuthorities: () => readonly X509Certificate[] = parsedOnce(keys.requestHeaderCa, authoritiesOf);
   const authorization = createAuthorization({
     ...deps,
-    ...(options.furtherAuthorizers === undefined ? {} : { further: options.furtherAuthorizers }),
+    further: options.authorizationWebhook === undefined ? [] : [webhookAuthorizer(options.authorizationWebhook, outside)],
   });
   const authenticate = createAuthenticator({
     requests: [
-      requestHeaderAuthenticator({ authorities: proxyAuthorities, allowedNames: ['system:auth-proxy'] }, clock),
+      requestHeaderAuthenticator({ authorities: proxyAuthorities, allowedNames: proxyNames }, clock),
       clientCertificates(clientAuthorities, clock),
     ],
     tokens,
     audiences,
-    allowAnonymous: () => options.anonymous !== false,
+    allowAnonymous: (path) => options.anonymous !== false && (anonymousPaths.length === 0 || anonymousPaths.includes(path)),
     authorize: authorization.authorize,
     log,
   });
@@ -153,7 +166,8 @@ export function createAuth(keys: AuthKeys, options: AuthOptions, deps: AuthDeps)
     signers: certificateSigners(keys),
     start: async () => {
       tasks.spawn(passwords.run);
-      await authorization.start();
+      const trust = { clientCa: keys.clientCa().certPem, requestHeaderCa: keys.requestHeaderCa(), allowedNames: proxyNames };
+      await Promise.all([authorization.start(), publishProxyConfig(store, trust)]);
     },
     stop: async () => {
       await tasks.close();

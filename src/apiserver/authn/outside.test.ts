@@ -1,0 +1,194 @@
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { SignJWT } from 'jose';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { issueCertificate, noAltNames } from '#lib/x509.ts';
+import { fakeClock } from '#platform/fake-clock.ts';
+import { memoryLogger } from '#platform/log.ts';
+import { webhookAuthorizer } from '../authz/webhook.ts';
+import type { AuthorizationAttributes } from '../contract.ts';
+import { httpsFetch } from './https-json.ts';
+import { type OidcIssuer, oidcTokens } from './oidc.ts';
+import { issuerFromFlags, parseAuthenticationConfig } from './oidc-config.ts';
+import { webhookTokens } from './webhook.ts';
+
+const signal = new AbortController().signal;
+const idpKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+let server: Server;
+let url = '';
+let ca = '';
+let asked: string[] = [];
+let reply: (body: { spec: { token?: string; user?: string } }) => unknown = () => ({});
+
+beforeAll(async () => {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  ca = issueCertificate(
+    {
+      subject: { commonName: 'idp', organizations: [] },
+      publicKey,
+      notBefore: new Date(Date.now() - 60_000),
+      notAfter: new Date(Date.now() + 3_600_000),
+      altNames: { ...noAltNames, ip: ['127.0.0.1'] },
+    },
+    { key: privateKey },
+  );
+  server = createServer({ cert: ca, key: privateKey.export({ type: 'pkcs8', format: 'pem' }) }, (request, response) => {
+    asked.push(request.url ?? '');
+    const json = (value: unknown): void => void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+    if (request.url === '/.well-known/openid-configuration') json({ issuer: url, jwks_uri: `${url}/keys` });
+    else if (request.url === '/keys')
+      json({ keys: [{ ...createPublicKey(idpKey).export({ format: 'jwk' }), kid: 'k', alg: 'RS256', use: 'sig' }] });
+    else {
+      let body = '';
+      request.on('data', (c: Buffer) => {
+        body += c.toString();
+      });
+      request.on('end', () => json({ status: reply(JSON.parse(body) as { spec: object }) }));
+    }
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+const deps = () => ({ clock: fakeClock(Date.now()), fetch: httpsFetch, log: memoryLogger() });
+
+describe('OIDC', () => {
+  const issuer = (more: Partial<OidcIssuer> = {}): OidcIssuer => ({
+    url,
+    certificateAuthority: ca,
+    audiences: ['k3ts'],
+    username: { claim: 'email', prefix: '' },
+    groups: { claim: 'groups', prefix: 'oidc:' },
+    requiredClaims: {},
+    signingAlgorithms: ['RS256'],
+    ...more,
+  });
+  const sign = (
+    claims: Record<string, unknown>,
+    more: { audience?: string; expires?: string; key?: typeof idpKey; issuer?: string } = {},
+  ) =>
+    new SignJWT(claims)
+      .setProtectedHeader({ alg: 'RS256', kid: 'k' })
+      .setIssuer(more.issuer ?? url)
+      .setAudience(more.audience ?? 'k3ts')
+      .setExpirationTime(more.expires ?? '1h')
+      .sign(more.key ?? idpKey);
+  const alice = { email: 'alice@example.com', email_verified: true, groups: ['dev'] };
+
+  test('claims become user and groups; the keys are fetched once', async () => {
+    asked = [];
+    const authenticate = oidcTokens(issuer(), deps());
+    for (let i = 0; i < 3; i++)
+      expect(await authenticate(await sign(alice), [], signal)).toEqual({
+        user: { name: 'alice@example.com', groups: ['oidc:dev'] },
+        audiences: [],
+      });
+    expect(asked).toEqual(['/.well-known/openid-configuration', '/keys']);
+  });
+  test('another issuer is left to others', async () => {
+    expect(await oidcTokens(issuer(), deps())(await sign(alice, { issuer: 'https://other' }), [], signal)).toBeUndefined();
+    expect(await oidcTokens(issuer(), deps())('no token', [], signal)).toBeUndefined();
+  });
+  test.each([
+    ['another audience', {}, { audience: 'x' }],
+    ['an expired token', {}, { expires: '-1h' }],
+    ['another key', {}, { key: generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey }],
+    ['an unverified address', { email_verified: false }, {}],
+    ['no user', { email: undefined }, {}],
+    ['groups that are no text', { groups: [1] }, {}],
+    ['a required claim with another value', { hd: 'evil.com' }, {}],
+  ])('%s is refused', async (name, claims, more) => {
+    const own = name.includes('required') ? { requiredClaims: { hd: 'example.com' } } : {};
+    await expect(oidcTokens(issuer(own), deps())(await sign({ ...alice, ...claims }, more), [], signal)).rejects.toThrow(/./);
+  });
+});
+
+describe('configuration of issuers', () => {
+  test("flags have upstream's defaults", () => {
+    expect(issuerFromFlags({})).toBeUndefined();
+    expect(issuerFromFlags({ 'oidc-issuer-url': 'https://i', 'oidc-client-id': 'c' })).toMatchObject({
+      username: { claim: 'sub', prefix: 'https://i#' },
+      signingAlgorithms: ['RS256'],
+    });
+    expect(
+      issuerFromFlags({ 'oidc-issuer-url': 'https://i', 'oidc-client-id': 'c', 'oidc-username-claim': 'email' })?.username.prefix,
+    ).toBe('');
+    expect(() => issuerFromFlags({ 'oidc-issuer-url': 'http://i', 'oidc-client-id': 'c' })).toThrow('https');
+    expect(() => issuerFromFlags({ 'oidc-issuer-url': 'https://i' })).toThrow('oidc-client-id');
+  });
+  const file = (jwt: string) => `apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\n${jwt}`;
+  test('a file names several issuers and whom to let in anonymously', () => {
+    const parsed = parseAuthenticationConfig(
+      file(`
+jwt:
+- issuer: {url: https://a, audiences: [x, y]}
+  claimValidationRules: [{claim: hd, requiredValue: example.com}]
+  claimMappings:
+    username: {claim: email, prefix: "a:"}
+    groups: {expression: claims.roles}
+    extra: [{key: example.com/team, valueExpression: claims.team}]
+anonymous: {enabled: true, conditions: [{path: /livez}]}
+`),
+    );
+    expect(parsed.anonymous).toEqual({ enabled: true, paths: ['/livez'] });
+    expect(parsed.issuers[0]).toMatchObject({
+      url: 'https://a',
+      audiences: ['x', 'y'],
+      username: { claim: 'email', prefix: 'a:' },
+      groups: { claim: 'roles', prefix: '' },
+      requiredClaims: { hd: 'example.com' },
+      extra: [{ key: 'example.com/team', claim: 'team' }],
+    });
+  });
+  test.each([
+    ['jwt: [{issuer: {url: http://a, audiences: [x]}, claimMappings: {username: {claim: s, prefix: ""}}}]', 'jwt[0].issuer.url'],
+    ['jwt: [{issuer: {url: https://a}, claimMappings: {username: {claim: s, prefix: ""}}}]', 'jwt[0].issuer.audiences'],
+    ['jwt: [{issuer: {url: https://a, audiences: [x]}, claimMappings: {username: {claim: s}}}]', 'jwt[0].claimMappings.username.prefix'],
+    ['jwt: [{issuer: {url: https://a, audiences: [x]}, claimMappings: {username: {expression: "1+1"}}}]', 'only claims.<name>'],
+  ])('%s is refused', (jwt, message) => {
+    expect(() => parseAuthenticationConfig(file(jwt))).toThrow(message);
+  });
+});
+
+describe('webhooks', () => {
+  test('a token review says who it is, and is asked once per token', async () => {
+    asked = [];
+    reply = ({ spec }) =>
+      spec.token === 'good'
+        ? { authenticated: true, user: { username: 'bob', groups: ['g'] } }
+        : { authenticated: false, error: 'unknown' };
+    const authenticate = webhookTokens({ server: { url: `${url}/authn`, ca } }, deps());
+    for (let i = 0; i < 2; i++)
+      expect(await authenticate('good', ['aud'], signal)).toEqual({ user: { name: 'bob', groups: ['g'] }, audiences: ['aud'] });
+    expect(asked).toEqual(['/authn']);
+    await expect(authenticate('bad', ['aud'], signal)).rejects.toThrow('unknown');
+  });
+  const question = (name: string): AuthorizationAttributes => ({
+    user: { name, groups: [] },
+    verb: 'get',
+    resourceRequest: true,
+    group: '',
+    version: 'v1',
+    resource: 'pods',
+    subresource: '',
+    namespace: 'ns',
+    name: '',
+    path: '',
+  });
+  test('an authorizer allows, denies and has no opinion; trouble is no opinion', async () => {
+    reply = ({ spec }) => ({ allowed: spec.user === 'a', denied: spec.user === 'd', reason: 'because' });
+    const authorize = webhookAuthorizer({ server: { url: `${url}/authz`, ca } }, deps());
+    expect(await authorize(question('a'), signal)).toEqual({ decision: 'allow', reason: 'because' });
+    expect(await authorize(question('d'), signal)).toMatchObject({ decision: 'deny' });
+    expect(await authorize(question('n'), signal)).toMatchObject({ decision: 'noOpinion' });
+    const broken = webhookAuthorizer({ server: { url: 'https://127.0.0.1:1', ca } }, deps());
+    expect(await broken(question('a'), signal)).toEqual({ decision: 'noOpinion', reason: '' });
+  });
+});
