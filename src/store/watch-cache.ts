@@ -7,6 +7,7 @@ import type { CachedEntry, CacheEvent, Entry, History, Revision, Store, StoreEve
 import { StoreError } from './contract.ts';
 import { EventRing } from './event-ring.ts';
 import { checkWatchable } from './feed.ts';
+import { goBack, skipLost } from './history.ts';
 import { listRange, ownBytes, prefixEnd } from './keys.ts';
 import { Watcher, WatcherIndex } from './watchers.ts';
 
@@ -199,7 +200,8 @@ class Cache {
       if (!more) break;
     }
     const history = await this.#store.history();
-    const from = startOfRing(revision, history, this.#options.ringEvents ?? defaultRingEvents);
+    const ringStart = goBack(revision, history.lost, this.#options.ringEvents ?? defaultRingEvents);
+    const from = skipLost(Math.max(history.oldest, ringStart), history.lost);
     this.#entries = entries;
     this.#valueBytes = bytes;
     this.#revision = revision;
@@ -310,18 +312,6 @@ class Cache {
     for (const watcher of this.#watchers.all()) watcher.end(undefined);
     for (const waiter of [...this.#waiters]) waiter.settle(closedError());
   }
-}
-
-/** From where to read history so that it fills a ring of so many events: there is at most one event for each revision that is not lost. */
-function startOfRing(revision: Revision, history: History, ringEvents: number): Revision {
-  let at = revision;
-  let room = ringEvents;
-  for (const gap of history.lost.toReversed()) {
-    if (at - gap.until >= room) break;
-    room -= at - gap.until;
-    at = gap.after;
-  }
-  return Math.max(history.oldest, at - room);
 }
 
 function closedError(): StoreError {

@@ -21,6 +21,7 @@ class Bench implements Disposable {
   readonly file = join(this.directory.path, 'a.db');
   nowMs = 0;
   readonly #open: Engine[] = [];
+  #latest = this.file;
 
   open(options: Partial<EngineOptions> = {}, file = this.file): Engine {
     const engine = new Engine({ ...options, file }, () => this.nowMs);
@@ -29,7 +30,8 @@ class Bench implements Disposable {
   }
 
   crash(options: Partial<EngineOptions> = {}): Engine {
-    return this.open(options, crashCopy(this.file, join(this.directory.path, `${this.#open.length}.db`)));
+    this.#latest = crashCopy(this.#latest, join(this.directory.path, `${this.#open.length}.db`));
+    return this.open(options, this.#latest);
   }
 
   [Symbol.dispose](): void {
@@ -220,6 +222,21 @@ describe('history', () => {
     for (let i = 0; i < 500; i++) revision = one(engine, put('/a', 'x', revision)).revision;
     expect(engine.revision - engine.history().oldest).toBeLessThanOrEqual(111);
     expect(rowsOf(engine)).toBeLessThanOrEqual(112);
+  });
+
+  test('cut in the middle of what a crash lost begins where the store went on, and counts only what was written', () => {
+    using bench = new Bench();
+    let engine = bench.open({ historyRevisions: 20 });
+    for (let crash = 0; crash < 6; crash++) {
+      for (let i = 0; i < 9; i++) one(engine, put(`/${crash}/${i}`, 'x'));
+      const { oldest, lost } = engine.history();
+      expect(lost.filter((gap) => oldest > gap.after && oldest < gap.until)).toEqual([]);
+      expect(engine.events(oldest, engine.revision, 100).length).toBeGreaterThanOrEqual(Math.min(20, crash * 9));
+      engine = bench.crash({ historyRevisions: 20 });
+    }
+    const [gap] = engine.history().lost.slice(-1);
+    engine.setCompacted((gap?.after ?? 0) + 5);
+    expect(engine.history().oldest).toBe(gap?.until);
   });
 
   test('space freed by deletions is given back, but for a reserve', () => {

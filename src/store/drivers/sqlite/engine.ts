@@ -5,6 +5,7 @@ import { asOf } from '#store/as-of.ts';
 import type { Entry, History, ListOptions, ListResult, Revision, StoreEvent } from '#store/contract.ts';
 import { StoreError } from '#store/contract.ts';
 import { checkWatchable } from '#store/feed.ts';
+import { goBack, skipLost } from '#store/history.ts';
 import { listRange } from '#store/keys.ts';
 import { toStoreError } from './errors.ts';
 import type { Row } from './pending.ts';
@@ -186,11 +187,12 @@ export class Engine {
   /** Forgets history up to a revision; `compactStep` then does the work. @throws StoreError */
   setCompacted(revision: Revision): void {
     if (revision > this.#revision) throw new StoreError('future', `revision ${revision} is not reached, the store is at ${this.#revision}`);
-    if (revision <= this.#compacted) return;
+    const target = skipLost(revision, this.#lost);
+    if (target <= this.#compacted) return;
     this.flush();
     // On disk before anything is removed: after a crash nobody may believe that the history is whole.
-    this.#atomically(() => this.#tables.setMeta('compacted', revision));
-    this.#compacted = revision;
+    this.#atomically(() => this.#tables.setMeta('compacted', target));
+    this.#compacted = target;
   }
 
   /** Removes a little of what is compacted, in a transaction of its own; false when nothing is left to do. */
@@ -344,7 +346,8 @@ export class Engine {
    */
   #compactTarget(): Revision {
     const most = this.#options.historyRevisions ?? defaultHistoryRevisions;
-    if (this.#revision - this.#compacted > most * 1.1) return this.#revision - most;
+    if (goBack(this.#revision, this.#lost, most * 1.1) > this.#compacted)
+      return skipLost(goBack(this.#revision, this.#lost, most), this.#lost);
     const until = this.#now() - (this.#options.historyMs ?? defaultHistoryMs);
     let passed = -1;
     while ((this.#marks[passed + 1]?.at ?? Number.POSITIVE_INFINITY) <= until) passed++;
