@@ -2,8 +2,10 @@ import { mutatingAdmissionPolicyBindings } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { matchResourcesDefaults } from './defaults.ts';
 import { policyBindingTable } from './table.ts';
+import { validatePolicyBinding } from './validation.ts';
 
 export const mutatingAdmissionPolicyBindingKind = defineKind(mutatingAdmissionPolicyBindings, {
+  validate: validatePolicyBinding,
   generation: 'spec',
   unconditionalUpdate: false,
   defaults: (object) => matchResourcesDefaults(object.spec?.matchResources),

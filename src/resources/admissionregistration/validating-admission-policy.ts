@@ -2,8 +2,10 @@ import { validatingAdmissionPolicies } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { matchResourcesDefaults } from './defaults.ts';
 import { policyTable } from './table.ts';
+import { validatePolicy } from './validation.ts';
 
 export const validatingAdmissionPolicyKind = defineKind(validatingAdmissionPolicies, {
+  validate: validatePolicy,
   hasStatus: true,
   generation: 'spec',
   unconditionalUpdate: false,

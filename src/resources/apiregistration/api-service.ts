@@ -1,8 +1,10 @@
 import { apiServices } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
+import { validateApiService } from './validation.ts';
 
 export const apiServiceKind = defineKind(apiServices, {
+  validate: validateApiService,
   hasStatus: true,
   unconditionalUpdate: false,
   defaults: (object) => {

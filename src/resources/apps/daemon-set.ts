@@ -12,8 +12,11 @@ import {
   nameColumn,
   selectorColumn,
 } from '../print.ts';
+import { validateDaemonSet, validateDaemonSetUpdate } from './validation.ts';
 
 export const daemonSetKind = defineKind(daemonSets, {
+  validate: validateDaemonSet,
+  validateUpdate: validateDaemonSetUpdate,
   hasStatus: true,
   generation: 'spec',
   defaults: (object) => {

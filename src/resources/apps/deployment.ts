@@ -3,8 +3,11 @@ import { templateDefaults } from '../core/pod-defaults.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, containerCells, containerColumns, formatSelector, nameColumn, selectorColumn } from '../print.ts';
 import { workloadScale } from '../scale.ts';
+import { validateDeployment, validateDeploymentUpdate } from './validation.ts';
 
 export const deploymentKind = defineKind(deployments, {
+  validate: validateDeployment,
+  validateUpdate: validateDeploymentUpdate,
   hasStatus: true,
   generation: 'spec',
   scale: workloadScale,

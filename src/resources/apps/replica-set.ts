@@ -3,8 +3,11 @@ import { templateDefaults } from '../core/pod-defaults.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, containerCells, containerColumns, formatSelector, nameColumn, selectorColumn } from '../print.ts';
 import { workloadScale } from '../scale.ts';
+import { validateReplicaSet, validateReplicaSetUpdate } from './validation.ts';
 
 export const replicaSetKind = defineKind(replicaSets, {
+  validate: validateReplicaSet,
+  validateUpdate: validateReplicaSetUpdate,
   hasStatus: true,
   generation: 'spec',
   scale: workloadScale,

@@ -4,8 +4,11 @@ import { templateDefaults } from '../core/pod-defaults.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, containerCells, containerColumns, nameColumn } from '../print.ts';
 import { workloadScale } from '../scale.ts';
+import { validateStatefulSet, validateStatefulSetUpdate } from './validation.ts';
 
 export const statefulSetKind = defineKind(statefulSets, {
+  validate: validateStatefulSet,
+  validateUpdate: validateStatefulSetUpdate,
   hasStatus: true,
   generation: 'spec',
   scale: workloadScale,

@@ -1,4 +1,9 @@
 import { selfSubjectAccessReviews } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
+import { validateSelfAccessReview } from './validation.ts';
 
-export const selfSubjectAccessReviewKind = defineKind(selfSubjectAccessReviews, { verbs: ['create'], ephemeral: true });
+export const selfSubjectAccessReviewKind = defineKind(selfSubjectAccessReviews, {
+  validate: validateSelfAccessReview,
+  verbs: ['create'],
+  ephemeral: true,
+});

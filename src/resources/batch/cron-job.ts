@@ -14,8 +14,10 @@ import {
   selectorColumn,
   since,
 } from '../print.ts';
+import { validateCronJob } from './validation.ts';
 
 export const cronJobKind = defineKind(cronJobs, {
+  validate: validateCronJob,
   hasStatus: true,
   generation: 'spec',
   defaults: (object) => {

@@ -13,6 +13,7 @@ import {
   nameColumn,
   selectorColumn,
 } from '../print.ts';
+import { validateJob, validateJobUpdate } from './validation.ts';
 
 const maxInt32 = 2 ** 31 - 1;
 
@@ -68,6 +69,8 @@ function duration(job: Job, now: Date): string {
 }
 
 export const jobKind = defineKind(jobs, {
+  validate: validateJob,
+  validateUpdate: validateJobUpdate,
   hasStatus: true,
   generation: 'spec',
   defaultPropagation: 'Orphan',

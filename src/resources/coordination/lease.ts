@@ -1,8 +1,10 @@
 import { leases } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
+import { validateLease } from './validation.ts';
 
 export const leaseKind = defineKind(leases, {
+  validate: validateLease,
   durability: 'lazy',
   createOnUpdate: true,
   unconditionalUpdate: false,

@@ -2,6 +2,7 @@ import type { Endpoints } from '#kube/generated/core-v1.ts';
 import { endpoints } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, listWithMore, nameColumn, orNone } from '../print.ts';
+import { validateEndpoints } from './endpoints-validation.ts';
 
 const hostPort = (ip: string, port: number): string => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`);
 
@@ -17,6 +18,7 @@ function addresses(object: Endpoints): string {
 }
 
 export const endpointsKind = defineKind(endpoints, {
+  validate: validateEndpoints,
   createOnUpdate: true,
   defaults: (object) => {
     for (const subset of object.subsets ?? []) for (const port of subset.ports ?? []) port.protocol ||= 'TCP';

@@ -1,6 +1,7 @@
 import type { Event } from '#kube/generated/core-v1.ts';
 import { events1 } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
+import { validateEvent } from './endpoints-validation.ts';
 import { eventTable } from './event-table.ts';
 
 const involved =
@@ -9,6 +10,7 @@ const involved =
     event.involvedObject[field] ?? '';
 
 export const eventKind = defineKind(events1, {
+  validate: validateEvent,
   durability: 'lazy',
   ttlSeconds: 3600,
   createOnUpdate: true,

@@ -1,7 +1,9 @@
 import { limitRanges } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
+import { validateLimitRange } from './limits-validation.ts';
 
 export const limitRangeKind = defineKind(limitRanges, {
+  validate: validateLimitRange,
   createOnUpdate: true,
   defaults: (object) => {
     for (const item of object.spec?.limits ?? []) {

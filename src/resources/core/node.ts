@@ -2,6 +2,7 @@ import type { Node } from '#kube/generated/core-v1.ts';
 import { nodes } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn, orNone, wideColumn } from '../print.ts';
+import { validateNode, validateNodeUpdate } from './node-validation.ts';
 import { roundResources } from './pod-defaults.ts';
 
 function statusText(node: Node): string {
@@ -25,6 +26,8 @@ const address = (node: Node, type: string): string => orNone(node.status?.addres
 const orUnknown = (text: string | undefined): string => text || '<unknown>';
 
 export const nodeKind = defineKind(nodes, {
+  validate: validateNode,
+  validateUpdate: validateNodeUpdate,
   hasStatus: true,
   keepStatusOnCreate: true,
   subresources: ['proxy'],

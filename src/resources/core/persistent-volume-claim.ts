@@ -4,6 +4,7 @@ import { defineKind, type Mutable } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn, orUnset, wideColumn } from '../print.ts';
 import { accessModesText } from './access-modes.ts';
 import { claimSpecDefaults } from './claim-defaults.ts';
+import { claimSpec, claimUpdate } from './claim-validation.ts';
 import { roundResources } from './pod-defaults.ts';
 
 /** `dataSource` and `dataSourceRef` name the same thing unless another namespace is meant (NormalizeDataSources). */
@@ -23,6 +24,8 @@ function normalizeDataSources(claim: Mutable<PersistentVolumeClaim>): void {
 
 export const persistentVolumeClaimKind = defineKind(persistentVolumeClaims, {
   returnsDeleted: true,
+  validate: (object) => claimSpec('spec', object.spec ?? {}),
+  validateUpdate: (object, old) => [...claimUpdate(object, old), ...claimSpec('spec', object.spec ?? {})],
   hasStatus: true,
   defaults: (object) => {
     object.status ??= {};

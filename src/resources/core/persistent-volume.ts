@@ -3,9 +3,12 @@ import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn, orUnset, wideColumn } from '../print.ts';
 import { accessModesText } from './access-modes.ts';
 import { roundResources } from './pod-defaults.ts';
+import { validatePersistentVolume, validatePersistentVolumeUpdate } from './volume-validation.ts';
 
 export const persistentVolumeKind = defineKind(persistentVolumes, {
   returnsDeleted: true,
+  validate: validatePersistentVolume,
+  validateUpdate: validatePersistentVolumeUpdate,
   hasStatus: true,
   defaults: (object) => {
     object.status ??= {};

@@ -2,9 +2,11 @@ import { podTemplates } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { column, containerCells, formatLabels, nameColumn } from '../print.ts';
 import { templateDefaults } from './pod-defaults.ts';
+import { podTemplate } from './pod-validation/pod.ts';
 
 export const podTemplateKind = defineKind(podTemplates, {
   returnsDeleted: true,
+  validate: (object) => podTemplate('template', object.template ?? {}),
   generation: 'spec',
   defaults: (object) => templateDefaults(object.template),
   table: {

@@ -4,6 +4,8 @@ import { defineKind, type Mutable } from '../define.ts';
 import { podOnlyDefaults, podSpecDefaults } from './pod-defaults.ts';
 import { podQosClass } from './pod-qos.ts';
 import { podTable } from './pod-table.ts';
+import { podCreate } from './pod-validation/pod.ts';
+import { podUpdate } from './pod-validation/pod-update.ts';
 
 /** The list of addresses and its first entry say the same; where they differ the single field counts. */
 function syncAddresses(pod: Mutable<Pod>): void {
@@ -25,6 +27,8 @@ function gracefulDeletion(pod: Pod, requestedSeconds: number | undefined): numbe
 
 export const podKind = defineKind(pods, {
   returnsDeleted: true,
+  validate: podCreate,
+  validateUpdate: podUpdate,
   hasStatus: true,
   generation: 'spec',
   subresources: ['attach', 'binding', 'ephemeralcontainers', 'eviction', 'exec', 'log', 'portforward', 'proxy', 'resize'],

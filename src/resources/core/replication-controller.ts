@@ -1,9 +1,32 @@
+import type { ReplicationController } from '#kube/generated/core-v1.ts';
 import { replicationControllers } from '#kube/refs.ts';
+import type { FieldError } from '#kube/status-error.ts';
+import { fieldInvalid, fieldNotSupported, fieldRequired } from '#kube/validation/field-error.ts';
+import { nonNegative } from '#kube/validation/values.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, containerCells, containerColumns, formatLabels, nameColumn, selectorColumn } from '../print.ts';
 import { templateDefaults } from './pod-defaults.ts';
+import { podTemplate } from './pod-validation/pod.ts';
+
+function validate(object: ReplicationController): FieldError[] {
+  const { spec } = object;
+  if (spec === undefined) return [fieldRequired('spec')];
+  const selector = spec.selector ?? {};
+  const errors = [...nonNegative('spec.minReadySeconds', spec.minReadySeconds), ...nonNegative('spec.replicas', spec.replicas)];
+  if (Object.keys(selector).length === 0) errors.push(fieldRequired('spec.selector'));
+  if (spec.template === undefined) return [...errors, fieldRequired('spec.template')];
+  const labels = spec.template.metadata?.labels ?? {};
+  if (!Object.entries(selector).every(([key, value]) => labels[key] === value)) {
+    errors.push(fieldInvalid('spec.template.metadata.labels', labels, '`selector` does not match template `labels`'));
+  }
+  errors.push(...podTemplate('spec.template', spec.template));
+  const policy = spec.template.spec?.restartPolicy;
+  if (policy !== 'Always') errors.push(fieldNotSupported('spec.template.spec.restartPolicy', policy ?? '', ['Always']));
+  return errors;
+}
 
 export const replicationControllerKind = defineKind(replicationControllers, {
+  validate,
   hasStatus: true,
   generation: 'spec',
   defaultPropagation: 'Orphan',

@@ -1,7 +1,9 @@
 import type { ResourceQuota } from '#kube/generated/core-v1.ts';
 import { resourceQuotas } from '#kube/refs.ts';
+import { ownValue } from '#kube/validation/values.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
+import { validateResourceQuota, validateResourceQuotaUpdate } from './limits-validation.ts';
 import { roundResources } from './pod-defaults.ts';
 
 /** `pods: 1/10, …` of the resources that are limits, or of the others. */
@@ -9,12 +11,14 @@ function usage(quota: ResourceQuota, limits: boolean): string {
   return Object.entries(quota.status?.hard ?? {})
     .filter(([name]) => name.startsWith('limits') === limits)
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, hard]) => `${name}: ${quota.status?.used?.[name] ?? 0}/${hard}`)
+    .map(([name, hard]) => `${name}: ${ownValue(quota.status?.used, name) ?? 0}/${hard}`)
     .join(', ');
 }
 
 export const resourceQuotaKind = defineKind(resourceQuotas, {
   returnsDeleted: true,
+  validate: validateResourceQuota,
+  validateUpdate: validateResourceQuotaUpdate,
   hasStatus: true,
   defaults: (object) => roundResources(object.spec?.hard),
   table: {

@@ -1,11 +1,14 @@
 import { secrets } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
+import { validateSecret, validateSecretUpdate } from './data-validation.ts';
 
 /** The bytes of text as they are kept in `data`. */
 const encoded = (text: string): string => Buffer.from(text, 'utf8').toString('base64');
 
 export const secretKind = defineKind(secrets, {
+  validate: validateSecret,
+  validateUpdate: validateSecretUpdate,
   defaults: (object) => {
     object.type ||= 'Opaque';
     if (object.stringData === undefined) return;

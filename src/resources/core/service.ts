@@ -2,6 +2,7 @@ import type { Service } from '#kube/generated/core-v1.ts';
 import { services } from '#kube/refs.ts';
 import { defineKind, type Mutable } from '../define.ts';
 import { ageColumn, ageOf, column, formatLabels, nameColumn, orNone, selectorColumn } from '../print.ts';
+import { validateService, validateServiceUpdate } from './service-validation.ts';
 
 const externallyReachable = (service: Mutable<Service>): boolean => {
   const { spec } = service;
@@ -49,6 +50,8 @@ const portsText = (service: Service): string =>
 
 export const serviceKind = defineKind(services, {
   returnsDeleted: true,
+  validate: validateService,
+  validateUpdate: validateServiceUpdate,
   hasStatus: true,
   createOnUpdate: true,
   nameFormat: 'label1035',

@@ -2,6 +2,7 @@ import type { Endpoint, EndpointPort } from '#kube/generated/discovery-v1.ts';
 import { endpointSlices } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, listWithMore, nameColumn } from '../print.ts';
+import { validateEndpointSlice, validateEndpointSliceUpdate } from './validation.ts';
 
 const portsText = (ports: readonly EndpointPort[]): string =>
   ports.length === 0
@@ -20,6 +21,8 @@ const endpointsText = (endpoints: readonly Endpoint[]): string =>
       );
 
 export const endpointSliceKind = defineKind(endpointSlices, {
+  validate: validateEndpointSlice,
+  validateUpdate: validateEndpointSliceUpdate,
   generation: 'spec',
   defaults: (object) => {
     for (const port of object.ports ?? []) {

@@ -1,8 +1,10 @@
 import { flowSchemas } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn, orNone } from '../print.ts';
+import { validateFlowSchema } from './validation.ts';
 
 export const flowSchemaKind = defineKind(flowSchemas, {
+  validate: validateFlowSchema,
   hasStatus: true,
   generation: 'spec',
   defaults: (object) => {

@@ -1,10 +1,12 @@
 import { priorityLevelConfigurations } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
+import { validatePriorityLevel } from './validation.ts';
 
 const orNoneNumber = (value: number | undefined): number | string => value ?? '<none>';
 
 export const priorityLevelConfigurationKind = defineKind(priorityLevelConfigurations, {
+  validate: validatePriorityLevel,
   hasStatus: true,
   generation: 'spec',
   defaults: (object) => {

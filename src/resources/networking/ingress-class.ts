@@ -1,8 +1,11 @@
 import { ingressClasses } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
+import { validateIngressClass, validateIngressClassUpdate } from './validation.ts';
 
 export const ingressClassKind = defineKind(ingressClasses, {
+  validate: validateIngressClass,
+  validateUpdate: validateIngressClassUpdate,
   generation: 'spec',
   defaults: (object) => {
     if (object.spec?.parameters !== undefined) object.spec.parameters.scope ??= 'Cluster';

@@ -2,6 +2,7 @@ import type { IngressRule } from '#kube/generated/networking-v1.ts';
 import { ingresses } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn, orNone } from '../print.ts';
+import { validateIngress, validateIngressCreate } from './validation.ts';
 
 function hosts(rules: readonly IngressRule[]): string {
   const first = rules.slice(0, 3).flatMap((rule) => (rule.host ? [rule.host] : []));
@@ -11,6 +12,8 @@ function hosts(rules: readonly IngressRule[]): string {
 }
 
 export const ingressKind = defineKind(ingresses, {
+  validate: validateIngressCreate,
+  validateUpdate: validateIngress,
   hasStatus: true,
   generation: 'spec',
   table: {

@@ -1,8 +1,10 @@
 import { networkPolicies } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, formatSelector, nameColumn } from '../print.ts';
+import { validateNetworkPolicy } from './validation.ts';
 
 export const networkPolicyKind = defineKind(networkPolicies, {
+  validate: validateNetworkPolicy,
   generation: 'spec',
   defaults: (object) => {
     const { spec } = object;

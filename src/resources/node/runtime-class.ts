@@ -1,8 +1,11 @@
 import { runtimeClasses } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
+import { validateRuntimeClass, validateRuntimeClassUpdate } from './validation.ts';
 
 export const runtimeClassKind = defineKind(runtimeClasses, {
+  validate: validateRuntimeClass,
+  validateUpdate: validateRuntimeClassUpdate,
   unconditionalUpdate: false,
   table: {
     columns: [nameColumn, column('Handler', 'The configuration of the container runtime.'), ageColumn],

@@ -1,4 +1,9 @@
 import { roles } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
+import { validateRole } from './validation.ts';
 
-export const roleKind = defineKind(roles, { nameFormat: 'path', createOnUpdate: true });
+export const roleKind = defineKind(roles, {
+  validate: validateRole,
+  nameFormat: 'path',
+  createOnUpdate: true,
+});

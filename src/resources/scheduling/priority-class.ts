@@ -1,8 +1,11 @@
 import { priorityClasses } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
+import { validatePriorityClass, validatePriorityClassUpdate } from './validation.ts';
 
 export const priorityClassKind = defineKind(priorityClasses, {
+  validate: validatePriorityClass,
+  validateUpdate: validatePriorityClassUpdate,
   generation: 'spec',
   defaults: (object) => {
     object.preemptionPolicy ??= 'PreemptLowerPriority';

@@ -1,9 +1,12 @@
 import { csiDrivers } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn, orNone, orUnset } from '../print.ts';
+import { validateCsiDriver, validateCsiDriverUpdate } from './validation.ts';
 
 export const csiDriverKind = defineKind(csiDrivers, {
   returnsDeleted: true,
+  validate: validateCsiDriver,
+  validateUpdate: validateCsiDriverUpdate,
   generation: 'spec',
   unconditionalUpdate: false,
   defaults: (object) => {

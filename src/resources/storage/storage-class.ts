@@ -1,11 +1,14 @@
 import { storageClasses } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
+import { validateStorageClass, validateStorageClassUpdate } from './validation.ts';
 
 const defaultAnnotations = ['storageclass.kubernetes.io/is-default-class', 'storageclass.beta.kubernetes.io/is-default-class'];
 
 export const storageClassKind = defineKind(storageClasses, {
   returnsDeleted: true,
+  validate: validateStorageClass,
+  validateUpdate: validateStorageClassUpdate,
   defaults: (object) => {
     object.reclaimPolicy ??= 'Delete';
     object.volumeBindingMode ??= 'Immediate';

@@ -1,9 +1,12 @@
 import { volumeAttachments } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
+import { validateVolumeAttachment, validateVolumeAttachmentUpdate } from './validation.ts';
 
 export const volumeAttachmentKind = defineKind(volumeAttachments, {
   returnsDeleted: true,
+  validate: validateVolumeAttachment,
+  validateUpdate: validateVolumeAttachmentUpdate,
   hasStatus: true,
   unconditionalUpdate: false,
   table: {

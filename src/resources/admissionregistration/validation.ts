@@ -1,0 +1,190 @@
+/** Webhook configurations: pkg/apis/admissionregistration/validation. */
+import type { RuleWithOperations, WebhookClientConfig } from '#kube/generated/admissionregistration-v1.ts';
+import type { LabelSelector } from '#kube/generated/meta-v1.ts';
+import { isDns1123Subdomain } from '#kube/names.ts';
+import type { FieldError } from '#kube/status-error.ts';
+import { fieldDuplicate, fieldInvalid, fieldNotSupported, fieldProblems, fieldRequired } from '#kube/validation/field-error.ts';
+import { labelSelector } from '#kube/validation/label-selector.ts';
+import { optionalOneOf, portNumber } from '#kube/validation/values.ts';
+
+interface Webhook {
+  readonly name: string;
+  readonly clientConfig: WebhookClientConfig;
+  readonly rules?: readonly RuleWithOperations[];
+  readonly failurePolicy?: string;
+  readonly matchPolicy?: string;
+  readonly sideEffects?: string;
+  readonly timeoutSeconds?: number;
+  readonly namespaceSelector?: LabelSelector;
+  readonly objectSelector?: LabelSelector;
+  readonly admissionReviewVersions: readonly string[];
+  readonly reinvocationPolicy?: string;
+}
+
+function ruleList(field: string, part: string, list: readonly string[] | undefined): FieldError[] {
+  const values = list ?? [];
+  if (values.length === 0) return [fieldRequired(`${field}.${part}`)];
+  const errors = values.flatMap((value, i) => (value === '' && part !== 'apiGroups' ? [fieldRequired(`${field}.${part}[${i}]`)] : []));
+  if (part !== 'resources' && values.length > 1 && values.includes('*')) {
+    errors.push(
+      fieldInvalid(
+        `${field}.${part}`,
+        values,
+        `if '*' is present, must not specify other ${part === 'apiGroups' ? 'API groups' : part === 'apiVersions' ? 'API versions' : 'operations'}`,
+      ),
+    );
+  }
+  return errors;
+}
+
+const operations = ['*', 'CONNECT', 'CREATE', 'DELETE', 'UPDATE'];
+
+function rule(field: string, r: RuleWithOperations): FieldError[] {
+  const errors = [
+    ...ruleList(field, 'apiGroups', r.apiGroups),
+    ...ruleList(field, 'apiVersions', r.apiVersions),
+    ...ruleList(field, 'resources', r.resources),
+    ...ruleList(field, 'operations', r.operations),
+  ];
+  for (const [i, operation] of (r.operations ?? []).entries()) {
+    if (!operations.includes(operation)) errors.push(fieldNotSupported(`${field}.operations[${i}]`, operation, operations));
+  }
+  return [...errors, ...optionalOneOf(`${field}.scope`, r.scope, ['*', 'Cluster', 'Namespaced'])];
+}
+
+/** How a webhook is reached: by URL or by service. */
+export function webhookClient(field: string, config: WebhookClientConfig): FieldError[] {
+  const { url, service } = config;
+  if ((url === undefined) === (service === undefined)) return [fieldRequired(field, 'exactly one of url or service is required')];
+  if (url !== undefined) return urlErrors(`${field}.url`, url);
+  const errors: FieldError[] = [];
+  if (service === undefined) return errors;
+  if (service.name === '') errors.push(fieldRequired(`${field}.service.name`, 'service name is required'));
+  if (service.namespace === '') errors.push(fieldRequired(`${field}.service.namespace`, 'service namespace is required'));
+  if (service.port !== undefined) errors.push(...portNumber(`${field}.service.port`, service.port));
+  if (service.path !== undefined && !service.path.startsWith('/')) {
+    errors.push(fieldInvalid(`${field}.service.path`, service.path, "must start with a '/'"));
+  }
+  return errors;
+}
+
+function urlErrors(field: string, text: string): FieldError[] {
+  const form = 'desired format: https://host[/path]';
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch (error) {
+    return [fieldRequired(field, `url must be a valid URL: ${error instanceof Error ? error.message : ''}; ${form}`)];
+  }
+  const errors: FieldError[] = [];
+  if (url.protocol !== 'https:')
+    errors.push(fieldInvalid(field, url.protocol.replace(/:$/, ''), `'https' is the only allowed URL scheme; ${form}`));
+  if (url.host === '') errors.push(fieldInvalid(field, url.host, `host must be specified; ${form}`));
+  if (url.username !== '' || url.password !== '')
+    errors.push(fieldInvalid(field, url.username, 'user information is not permitted in the URL'));
+  if (url.hash !== '') errors.push(fieldInvalid(field, url.hash.slice(1), 'fragments are not permitted in the URL'));
+  if (url.search !== '') errors.push(fieldInvalid(field, url.search.slice(1), 'query parameters are not permitted in the URL'));
+  return errors;
+}
+
+function webhookName(field: string, name: string): FieldError[] {
+  if (name === '') return [fieldRequired(field)];
+  const errors = fieldProblems(field, name, isDns1123Subdomain(name));
+  if (errors.length === 0 && name.split('.').length < 3)
+    errors.push(fieldInvalid(field, name, 'should be a domain with at least three segments separated by dots'));
+  return errors;
+}
+
+function webhook(field: string, hook: Webhook): FieldError[] {
+  const errors = webhookName(`${field}.name`, hook.name);
+  for (const [i, r] of (hook.rules ?? []).entries()) errors.push(...rule(`${field}.rules[${i}]`, r));
+  errors.push(
+    ...optionalOneOf(`${field}.failurePolicy`, hook.failurePolicy, ['Fail', 'Ignore']),
+    ...optionalOneOf(`${field}.matchPolicy`, hook.matchPolicy, ['Equivalent', 'Exact']),
+  );
+  const sideEffects = ['None', 'NoneOnDryRun'];
+  if (hook.sideEffects === undefined) errors.push(fieldRequired(`${field}.sideEffects`, `must specify one of ${sideEffects.join(', ')}`));
+  else errors.push(...optionalOneOf(`${field}.sideEffects`, hook.sideEffects, sideEffects));
+  const seconds = hook.timeoutSeconds;
+  if (seconds !== undefined && (seconds > 30 || seconds < 1)) {
+    errors.push(fieldInvalid(`${field}.timeoutSeconds`, seconds, 'the timeout value must be between 1 and 30 seconds'));
+  }
+  const versions = hook.admissionReviewVersions;
+  if (versions.length === 0) errors.push(fieldRequired(`${field}.admissionReviewVersions`, 'must specify one of v1, v1beta1'));
+  else if (!versions.some((v) => v === 'v1' || v === 'v1beta1')) {
+    errors.push(fieldInvalid(`${field}.admissionReviewVersions`, versions, 'must include at least one of v1, v1beta1'));
+  }
+  return [
+    ...errors,
+    ...labelSelector(`${field}.namespaceSelector`, hook.namespaceSelector),
+    ...labelSelector(`${field}.objectSelector`, hook.objectSelector),
+    ...webhookClient(`${field}.clientConfig`, hook.clientConfig),
+    ...optionalOneOf(`${field}.reinvocationPolicy`, hook.reinvocationPolicy, ['IfNeeded', 'Never']),
+  ];
+}
+
+export function validateWebhooks(object: { readonly webhooks?: readonly Webhook[] }): FieldError[] {
+  const names = new Set<string>();
+  return (object.webhooks ?? []).flatMap((hook, i) => {
+    const at = `webhooks[${i}]`;
+    const errors = webhook(at, hook);
+    if (names.has(hook.name)) errors.push(fieldDuplicate(`${at}.name`, hook.name));
+    names.add(hook.name);
+    return errors;
+  });
+}
+
+interface Policy {
+  readonly spec?: {
+    readonly matchConstraints?: { readonly resourceRules?: readonly unknown[] };
+    readonly validations?: readonly { readonly expression: string }[];
+    readonly auditAnnotations?: readonly unknown[];
+    readonly failurePolicy?: string;
+  };
+}
+
+/** A ValidatingAdmissionPolicy matches something and checks something. */
+export function validatePolicy(object: Policy): FieldError[] {
+  const errors = optionalOneOf('spec.failurePolicy', object.spec?.failurePolicy, ['Fail', 'Ignore']);
+  if (object.spec?.matchConstraints === undefined) errors.push(fieldRequired('spec.matchConstraints'));
+  else if ((object.spec.matchConstraints.resourceRules ?? []).length === 0)
+    errors.push(fieldRequired('spec.matchConstraints.resourceRules'));
+  const { validations = [], auditAnnotations = [] } = object.spec ?? {};
+  if (validations.length === 0 && auditAnnotations.length === 0) {
+    errors.push(fieldRequired('spec.validations', 'validations or auditAnnotations must contain at least one item'));
+  }
+  for (const [i, v] of validations.entries())
+    if (v.expression.trim() === '') errors.push(fieldRequired(`spec.validations[${i}].expression`, 'expression is not specified'));
+  return errors;
+}
+
+interface Binding {
+  readonly spec?: { readonly policyName?: string; readonly validationActions?: readonly string[] };
+}
+
+export function validatePolicyBinding(object: Binding): FieldError[] {
+  const name = object.spec?.policyName ?? '';
+  if (name === '') return [fieldRequired('spec.policyName')];
+  return fieldProblems('spec.policyName', name, isDns1123Subdomain(name));
+}
+
+/** A binding of a ValidatingAdmissionPolicy also says what happens. */
+export function validateValidatingBinding(object: Binding): FieldError[] {
+  const errors = validatePolicyBinding(object);
+  const actions = object.spec?.validationActions ?? [];
+  if (actions.length === 0) errors.push(fieldRequired('spec.validationActions', 'at least one validation action is required'));
+  for (const [i, action] of actions.entries()) {
+    if (!['Audit', 'Deny', 'Warn'].includes(action))
+      errors.push(fieldNotSupported(`spec.validationActions[${i}]`, action, ['Audit', 'Deny', 'Warn']));
+  }
+  if (actions.includes('Deny') && actions.includes('Warn')) {
+    errors.push(
+      fieldInvalid(
+        'spec.validationActions',
+        actions,
+        'must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)',
+      ),
+    );
+  }
+  return errors;
+}
