@@ -328,7 +328,7 @@ function stringNode(
           if (problem !== undefined) throw new GoTypeError(problem);
           return encoded.includes('\n') || encoded.includes('\r') ? encoded.replaceAll(/[\r\n]/g, '') : encoded;
         },
-        nothing,
+        () => '',
         emptyString,
       );
     default:

@@ -1,4 +1,3 @@
-import { validateRequest } from '#kube/certificate-requests.ts';
 import type { CertificateSigningRequest } from '#kube/generated/certificates-v1.ts';
 import { certificateSigningRequests } from '#kube/refs.ts';
 import { defineKind, type Mutable } from '../define.ts';
@@ -17,7 +16,6 @@ export const certificateSigningRequestKind = defineKind(certificateSigningReques
   hasStatus: true,
   createOnUpdate: true,
   subresources: ['approval'],
-  validate: validateRequest,
   prepareForCreate: (object, { user }) => {
     const { extra: _extra, uid: _uid, groups: _groups, ...spec } = object.spec;
     object.spec = {

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
+import { validateRequest } from '#kube/certificate-requests.ts';
 import type { CertificateSigningRequest } from '#kube/generated/certificates-v1.ts';
-import { isDns1123Subdomain } from '#kube/names.ts';
 import type { FieldError } from '#kube/status-error.ts';
-import { fieldDuplicate, fieldInvalid, fieldNotSupported, fieldRequired, fieldTooLong } from '#kube/validation/field-error.ts';
+import { fieldDuplicate, fieldInvalid, fieldNotSupported, fieldRequired } from '#kube/validation/field-error.ts';
 
 const usages = [
   ...['any', 'cert sign', 'client auth', 'code signing', 'content commitment', 'crl sign', 'data encipherment', 'decipher only'],
@@ -10,39 +10,11 @@ const usages = [
   ...['key encipherment', 'microsoft sgc', 'netscape sgc', 'ocsp signing', 's/mime', 'server auth', 'signing', 'timestamping'],
 ];
 
-function signerName(field: string, name: string): FieldError[] {
-  if (name === '') return [fieldRequired(field)];
-  const [domain = '', ...path] = name.split('/');
-  if (path.length !== 1) {
-    return [fieldInvalid(field, name, 'must be a fully qualified domain and path of the form "example.com/signer-name"')];
-  }
-  const errors = isDns1123Subdomain(domain).map((why) => fieldInvalid(field, domain, `validating label "${domain}": ${why}`));
-  if (!domain.includes('.')) errors.push(fieldInvalid(field, name, 'should be a domain with at least two segments separated by dots'));
-  if (name.length > 253 + 1 + 63) errors.push(fieldTooLong(field, 253 + 1 + 63));
-  return errors;
-}
-
 export function validateSigningRequest(object: CertificateSigningRequest): FieldError[] {
-  const { spec } = object;
-  const errors: FieldError[] = [];
-  const pem = Buffer.from(spec.request ?? '', 'base64').toString('latin1');
-  if (!/-----BEGIN CERTIFICATE REQUEST-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE REQUEST-----/.test(pem)) {
-    errors.push(fieldInvalid('spec.request', spec.request ?? '', 'PEM block type must be CERTIFICATE REQUEST'));
-  }
-  const asked = spec.usages ?? [];
-  if (asked.length === 0) errors.push(fieldRequired('spec.usages'));
-  const seen = new Set<string>();
-  for (const [i, usage] of asked.entries()) {
-    if (!usages.includes(usage)) errors.push(fieldNotSupported(`spec.usages[${i}]`, usage, usages));
-    else if (seen.has(usage)) errors.push(fieldDuplicate(`spec.usages[${i}]`, usage));
-    seen.add(usage);
-  }
-  errors.push(...signerName('spec.signerName', spec.signerName));
-  const seconds = spec.expirationSeconds;
-  if (seconds !== undefined && seconds < 600) {
-    errors.push(fieldInvalid('spec.expirationSeconds', seconds, 'may not specify a duration less than 600 seconds (10 minutes)'));
-  }
-  return errors;
+  const unknown = (object.spec.usages ?? []).flatMap((usage, i) =>
+    usages.includes(usage) ? [] : [fieldNotSupported(`spec.usages[${i}]`, usage, usages)],
+  );
+  return [...validateRequest(object), ...unknown];
 }
 
 /** Conditions, once Approved, Denied or Failed, stay; Approved and Denied exclude each other. */
