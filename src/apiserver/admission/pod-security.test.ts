@@ -1,0 +1,161 @@
+import { describe, expect, test } from 'vitest';
+import { deployments, namespaces, pods } from '#kube/refs.ts';
+import { fakeObjects } from '../fake-objects.ts';
+import { createPodSecurity } from './pod-security.ts';
+import { violations } from './pod-security-checks.ts';
+import { ask } from './testing.ts';
+
+const pod = (spec: object = {}, container: object = {}, metadata: object = {}): object => ({
+  metadata: { name: 'p', namespace: 'default', ...metadata },
+  spec: { containers: [{ name: 'c', image: 'i', ...container }], ...spec },
+});
+const found = (level: 'baseline' | 'restricted', p: object): string[] =>
+  violations(level, p as Parameters<typeof violations>[1]).map((v) => `${v.reason} (${v.detail})`);
+const secure = (s: object): object => ({ securityContext: s });
+const good = {
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ['ALL'] },
+  runAsNonRoot: true,
+  seccompProfile: { type: 'RuntimeDefault' },
+};
+
+describe('baseline', () => {
+  test.each<[object, string]>([
+    [pod({ hostNetwork: true, hostPID: true }), 'host namespaces (hostNetwork=true, hostPID=true)'],
+    [pod({}, secure({ privileged: true })), 'privileged (container "c" must not set securityContext.privileged=true)'],
+    [
+      pod({}, secure({ capabilities: { add: ['SYS_ADMIN', 'CHOWN', 'NET_ADMIN'] } })),
+      'non-default capabilities (container "c" must not include "NET_ADMIN", "SYS_ADMIN" in securityContext.capabilities.add)',
+    ],
+    [
+      pod({
+        volumes: [
+          { name: 'a', hostPath: { path: '/' } },
+          { name: 'b', hostPath: { path: '/' } },
+        ],
+      }),
+      'hostPath volumes (volumes "a", "b")',
+    ],
+    [pod({}, { ports: [{ containerPort: 80, hostPort: 8080 }] }), 'hostPort (container "c" uses hostPort 8080)'],
+    [
+      pod({ securityContext: { seccompProfile: { type: 'Unconfined' } } }),
+      'seccompProfile (pod must not set securityContext.seccompProfile.type to "Unconfined")',
+    ],
+    [pod({ securityContext: { sysctls: [{ name: 'kernel.x', value: '1' }] } }), 'forbidden sysctls (kernel.x)'],
+    [pod({}, secure({ procMount: 'Unmasked' })), 'procMount (container "c" must not set securityContext.procMount to "Unmasked")'],
+    [
+      pod({ securityContext: { seLinuxOptions: { type: 'spc_t', user: 'u' } } }),
+      'seLinuxOptions (pod set forbidden securityContext.seLinuxOptions: type "spc_t"; user may not be set)',
+    ],
+    [
+      pod({}, {}, { annotations: { 'container.apparmor.security.beta.kubernetes.io/c': 'unconfined' } }),
+      'forbidden AppArmor profile (container.apparmor.security.beta.kubernetes.io/c="unconfined")',
+    ],
+    [
+      pod({ securityContext: { windowsOptions: { hostProcess: true } } }),
+      'hostProcess (pod must not set securityContext.windowsOptions.hostProcess=true)',
+    ],
+  ])('%#: %s', (p, expected) => {
+    expect(found('baseline', p)).toEqual([expected]);
+  });
+
+  test('an ordinary pod passes', () => {
+    expect(found('baseline', pod())).toEqual([]);
+  });
+});
+
+describe('restricted', () => {
+  test('an ordinary pod fails in four ways', () => {
+    expect(found('restricted', pod())).toEqual([
+      'allowPrivilegeEscalation != false (container "c" must set securityContext.allowPrivilegeEscalation=false)',
+      'unrestricted capabilities (container "c" must set securityContext.capabilities.drop=["ALL"])',
+      'runAsNonRoot != true (pod or container "c" must set securityContext.runAsNonRoot=true)',
+      'seccompProfile (pod or container "c" must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost")',
+    ]);
+  });
+
+  test('a careful pod passes', () => {
+    expect(found('restricted', pod({}, secure(good)))).toEqual([]);
+  });
+
+  test.each<[object, string]>([
+    [
+      pod({ volumes: [{ name: 'v', nfs: { server: 's', path: '/' } }] }, secure(good)),
+      'restricted volume types (volume "v" uses restricted volume type "nfs")',
+    ],
+    [pod({ securityContext: { runAsUser: 0 } }, secure(good)), 'runAsUser=0 (pod must not set runAsUser=0)'],
+    [
+      pod({}, secure({ ...good, runAsNonRoot: false })),
+      'runAsNonRoot != true (container "c" must not set securityContext.runAsNonRoot=false)',
+    ],
+    [
+      pod({}, secure({ ...good, capabilities: { drop: ['ALL'], add: ['CHOWN'] } })),
+      'unrestricted capabilities (container "c" must not include "CHOWN" in securityContext.capabilities.add)',
+    ],
+  ])('%#: %s', (p, expected) => {
+    expect(found('restricted', p)).toEqual([expected]);
+  });
+});
+
+describe('a namespace', () => {
+  const setup = (labels: Record<string, string>) => {
+    const objects = fakeObjects();
+    objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default', labels } });
+    return { objects, plugins: [createPodSecurity(objects)] };
+  };
+  const label = (mode: string): string => `pod-security.kubernetes.io/${mode}`;
+
+  test('enforces its level with upstream’s message', async () => {
+    const { plugins } = setup({ [label('enforce')]: 'baseline' });
+    await expect(ask(plugins, pods, { object: pod({ hostNetwork: true }) })).rejects.toMatchObject({
+      code: 403,
+      message: 'pods "p" is forbidden: violates PodSecurity "baseline:latest": host namespaces (hostNetwork=true)',
+    });
+    await expect(ask(plugins, pods, { object: pod() })).resolves.toBeDefined();
+  });
+
+  test('warns of pods and of the templates of workloads', async () => {
+    const { plugins } = setup({ [label('warn')]: 'baseline', [label('warn-version')]: 'v1.30' });
+    const warnings: string[] = [];
+    await ask(plugins, pods, { object: pod({ hostPID: true }), warnings });
+    await ask(plugins, deployments, { object: { metadata: { name: 'd' }, spec: { template: pod({ hostPID: true }) } }, warnings });
+    const expected = 'would violate PodSecurity "baseline:v1.30": host namespaces (hostPID=true)';
+    expect(warnings).toEqual([expected, expected]);
+  });
+
+  test('lets a pod be updated in what has nothing to do with security', async () => {
+    const { plugins } = setup({ [label('enforce')]: 'baseline' });
+    const old = pod({ hostNetwork: true });
+    await expect(
+      ask(plugins, pods, { operation: 'UPDATE', object: pod({ hostNetwork: true, activeDeadlineSeconds: 5 }), oldObject: old }),
+    ).resolves.toBeDefined();
+  });
+
+  test('has labels that make sense', async () => {
+    const { plugins } = setup({});
+    const namespace = (labels: object): object => ({ metadata: { name: 'n', labels } });
+    await expect(ask(plugins, namespaces, { object: namespace({ [label('enforce')]: 'strict' }) })).rejects.toThrow(
+      'Namespace "n" is invalid: metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: "strict": must be one of privileged, baseline, restricted',
+    );
+    await expect(ask(plugins, namespaces, { object: namespace({ [label('audit-version')]: '1' }) })).rejects.toThrow(
+      'must be "latest" or "v1.x"',
+    );
+  });
+
+  test('that raises its level is told which pods would not pass', async () => {
+    const { objects, plugins } = setup({});
+    for (const name of ['b', 'a'])
+      objects.put({ apiVersion: 'v1', kind: 'Pod', ...(pod({ hostPID: true }) as object), metadata: { name, namespace: 'default' } });
+    const warnings: string[] = [];
+    await ask(plugins, namespaces, {
+      operation: 'UPDATE',
+      object: { metadata: { name: 'default', labels: { [label('enforce')]: 'baseline' } } },
+      oldObject: { metadata: { name: 'default' } },
+      warnings,
+    });
+    expect(warnings).toEqual([
+      'existing pods in namespace "default" violate the new PodSecurity enforce level "baseline:latest"',
+      'a (and 1 other pod): host namespaces',
+    ]);
+  });
+});

@@ -1,0 +1,180 @@
+/**
+ * Refuses what would exceed a namespace's quotas and charges the rest to them (k8s.io/apiserver
+ * pkg/admission/plugin/resourcequota). Requests of a namespace are decided together, one group after another: a group is charged
+ * with one write to each quota before any of its requests goes on, so concurrent requests cannot exceed a quota together.
+ */
+import type { Pod, ResourceQuota } from '#kube/generated/core-v1.ts';
+import type { KubeObject, Stored } from '#kube/object.ts';
+import type { Amounts } from '#kube/pod-resources.ts';
+import { compareQuantity, formatQuantity, parseQuantity } from '#kube/quantity.ts';
+import { addUsage, growth, inQuotaScopes, missingRequests, quotaUsage } from '#kube/quota-usage.ts';
+import { resourceQuotas } from '#kube/refs.ts';
+import type { Clock } from '#platform/clock.ts';
+import type { AdmissionPlugin, AdmissionRequest, ObjectStore } from '../contract.ts';
+import { denied, isPod, isResource, objectAs } from './attributes.ts';
+
+interface Deps {
+  readonly objects: Pick<ObjectStore, 'list' | 'modify'>;
+  readonly clock: Clock;
+}
+
+interface Waiting {
+  readonly request: AdmissionRequest;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** One quota while a group of requests is decided. */
+interface Tally {
+  readonly quota: Stored<ResourceQuota>;
+  readonly hard: Amounts;
+  used: Amounts;
+  charged: boolean;
+}
+
+const maxAttempts = 20;
+/** More requests than this waiting for one namespace are turned away. */
+const maxWaiting = 10_000;
+
+const tallyOf = (quota: Stored<ResourceQuota>): Tally => ({
+  quota,
+  hard: quota.status?.hard ?? quota.spec?.hard ?? {},
+  used: quota.status?.used ?? {},
+  charged: false,
+});
+
+const printed = (amounts: Amounts, names: readonly string[]): string =>
+  [...names]
+    .sort()
+    .map((n) => `${n}=${formatQuantity(parseQuantity(amounts[n] ?? 0))}`)
+    .join(',');
+
+/** What a request adds to its namespace's usage. */
+function requested(r: AdmissionRequest, now: number): Amounts {
+  const object = r.object as unknown as KubeObject;
+  const usage = quotaUsage(r.def.ref, object, now);
+  return growth(usage, r.oldObject === undefined || r.operation === 'CREATE' ? {} : quotaUsage(r.def.ref, r.oldObject, now));
+}
+
+function checkConstraints(r: AdmissionRequest, tally: Tally): void {
+  const { spec } = objectAs<Pod>(r);
+  if (!isPod(r, 'CREATE') || spec === undefined) return;
+  const problem = missingRequests(spec, Object.keys(tally.hard));
+  if (problem !== undefined) throw denied(r, `failed quota: ${tally.quota.metadata.name}: ${problem}`);
+}
+
+/** Charges a request to the tallies it falls under; throws Forbidden, and charges nothing, if it exceeds one. */
+function charge(r: AdmissionRequest, tallies: readonly Tally[], now: number): void {
+  const added = requested(r, now);
+  const changes: (readonly [Tally, Amounts])[] = [];
+  for (const tally of tallies) {
+    if (!inQuotaScopes(tally.quota, r.def.ref, r.object as unknown as KubeObject)) continue;
+    const names = Object.keys(added).filter((n) => tally.hard[n] !== undefined);
+    if (names.length > 0 || isPod(r)) checkConstraints(r, tally);
+    if (names.length === 0) continue;
+    const unknown = names.filter((n) => tally.used[n] === undefined);
+    if (unknown.length > 0 && tally.quota.status?.used === undefined) {
+      throw denied(r, `status unknown for quota: ${tally.quota.metadata.name}, resources: ${unknown.sort().join(',')}`);
+    }
+    const mine = Object.fromEntries(names.map((n) => [n, added[n] ?? 0]));
+    const next = addUsage(tally.used, mine);
+    const exceeded = names.filter((n) => compareQuantity(next[n] ?? 0, tally.hard[n] ?? 0) > 0);
+    if (exceeded.length > 0) {
+      throw denied(
+        r,
+        `exceeded quota: ${tally.quota.metadata.name}, requested: ${printed(mine, exceeded)}, used: ${printed(tally.used, exceeded)}, limited: ${printed(tally.hard, exceeded)}`,
+      );
+    }
+    changes.push([tally, next]);
+  }
+  if (r.dryRun) return;
+  for (const [tally, next] of changes) {
+    tally.used = next;
+    tally.charged = true;
+  }
+}
+
+/** Writes what a tally was charged; false where the quota has changed since it was read. */
+async function save(deps: Deps, tally: Tally): Promise<boolean> {
+  const { name, namespace = '', resourceVersion } = tally.quota.metadata;
+  let stale = false;
+  const saved = await deps.objects.modify(resourceQuotas, namespace, name, (draft, current) => {
+    stale = current.metadata.resourceVersion !== resourceVersion;
+    if (stale) return false;
+    draft['status'] = { ...tally.quota.status, hard: tally.hard, used: tally.used };
+    return true;
+  });
+  return saved !== undefined && !stale;
+}
+
+/** Decides a group of requests; those that are accepted are charged when this resolves. */
+async function decide(deps: Deps, namespace: string, group: readonly Waiting[]): Promise<void> {
+  let open = group;
+  for (let attempt = 1; open.length > 0; attempt++) {
+    const tallies = deps.objects.list(resourceQuotas, namespace).map(tallyOf);
+    const accepted: Waiting[] = [];
+    for (const waiting of open) {
+      try {
+        charge(waiting.request, tallies, deps.clock.now());
+        accepted.push(waiting);
+      } catch (error) {
+        waiting.reject(error);
+      }
+    }
+    let stale = false;
+    for (const tally of tallies) if (tally.charged && !(await save(deps, tally))) stale = true;
+    if (!stale) {
+      for (const waiting of accepted) waiting.resolve();
+      return;
+    }
+    // A quota that was written before another turned out stale stays charged too high until it is counted anew.
+    if (attempt >= maxAttempts) {
+      for (const waiting of accepted) waiting.reject(denied(waiting.request, 'unable to update the quotas of the namespace, try again'));
+      return;
+    }
+    open = accepted;
+  }
+}
+
+export function createResourceQuota(deps: Deps): AdmissionPlugin {
+  const queues = new Map<string, Waiting[]>();
+
+  async function run(namespace: string, queue: Waiting[]): Promise<void> {
+    while (queue.length > 0) {
+      const group = queue.splice(0);
+      try {
+        await decide(deps, namespace, group);
+      } catch (error) {
+        for (const waiting of group) waiting.reject(error);
+      }
+    }
+    queues.delete(namespace);
+  }
+
+  function enqueue(request: AdmissionRequest): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const waiting = { request, resolve, reject };
+      const queue = queues.get(request.namespace);
+      if (queue === undefined) {
+        const made = [waiting];
+        queues.set(request.namespace, made);
+        // Its own errors have reached the requests that wait in it.
+        void run(request.namespace, made);
+      } else if (queue.length >= maxWaiting) reject(denied(request, 'too many requests are waiting for the quotas of the namespace'));
+      else queue.push(waiting);
+    });
+  }
+
+  return {
+    name: 'ResourceQuota',
+    handles: (r) => {
+      if (r.namespace === '' || r.subresource !== '') return false;
+      if (r.operation === 'CREATE') return true;
+      return isResource(r, '', 'services', 'UPDATE') || isResource(r, '', 'persistentvolumeclaims', 'UPDATE');
+    },
+    validate: (r) => {
+      if (r.object === undefined || deps.objects.list(resourceQuotas, r.namespace).length === 0) return undefined;
+      return enqueue(r);
+    },
+  };
+}
