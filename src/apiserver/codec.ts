@@ -2,6 +2,7 @@
 import { type Decoded, decodeBody, decodeObject, type FieldValidation } from '#kube/decode.ts';
 import type { Draft, KindDef } from '#kube/kind.ts';
 import { bodyFormat, parseBody } from '#kube/parse-body.ts';
+import { decodeProtobuf, isProtobuf } from '#kube/protobuf.ts';
 import { badRequest, StatusError } from '#kube/status-error.ts';
 import type { ApiRequest } from './contract.ts';
 
@@ -10,12 +11,17 @@ type CodecKind = Pick<KindDef, 'ref' | 'schema' | 'defaults'>;
 
 /** The body of a request, decoded and defaulted. Warnings are added to `warnings`. Throws StatusError. */
 export function readDraft(def: CodecKind, request: ApiRequest, validation: FieldValidation, warnings: string[]): Draft {
-  const decoded =
-    request.object === undefined
-      ? decodeBody(def, requireBody(request), request.headers['content-type'] ?? '', validation)
-      : decodeObject(def, request.object, validation);
+  const decoded = decodeRequest(def, request, validation);
   warnings.push(...decoded.warnings);
   return withDefaults(def, decoded);
+}
+
+function decodeRequest(def: CodecKind, request: ApiRequest, validation: FieldValidation): Decoded {
+  const contentType = request.headers['content-type'] ?? '';
+  if (request.object !== undefined) return decodeObject(def, request.object, validation);
+  // Protobuf has no unknown fields to complain about: its decoder skips them, as Go's does.
+  if (isProtobuf(contentType)) return decodeObject(def, decodeProtobuf(requireBody(request)), 'Ignore');
+  return decodeBody(def, requireBody(request), contentType, validation);
 }
 
 /** A JSON value such as the result of a patch as a draft, decoded and defaulted. Throws StatusError. */
@@ -38,11 +44,12 @@ export function requireBody(request: ApiRequest): Uint8Array {
 /** The body as a value. Throws StatusError. */
 export function readValue(request: ApiRequest): unknown {
   if (request.object !== undefined) return request.object;
+  if (isProtobuf(request.headers['content-type'] ?? '')) return decodeProtobuf(requireBody(request));
   const format = bodyFormat(request.headers['content-type'] ?? '');
   if (format === undefined)
     throw new StatusError(
       'UnsupportedMediaType',
-      'the body of the request was in an unknown format - accepted media types include: application/json, application/yaml',
+      'the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf',
     );
   const { value } = parseBody(requireBody(request), format, false);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw badRequest('the body must be an object');

@@ -6,11 +6,13 @@ import type { ApiResponse, ReviewDef } from './contract.ts';
 import { strategyContext, type VerbRequest } from './core.ts';
 import { matchNamespace } from './meta.ts';
 import { parseWriteParameters } from './options.ts';
+import { bindFromCollection } from './subresources/binding.ts';
 
 /** Throws StatusError, NotFound where nobody answers the kind. */
 export async function createReview(r: VerbRequest, reviews: readonly ReviewDef[]): Promise<ApiResponse> {
   const { def } = r.resource;
   const { group, plural } = def.ref;
+  if (group === '' && plural === 'bindings') return await bindFromCollection(r);
   const review = reviews.find((v) => v.resource.group === group && v.resource.plural === plural);
   if (review === undefined || r.info.verb !== 'create')
     throw new StatusError('NotFound', 'the server could not find the requested resource', { details: {} });

@@ -5,6 +5,7 @@ import { deploymentController } from './deployment.ts';
 import { endpointSliceController } from './endpoint-slice.ts';
 import { endpointsController } from './endpoints.ts';
 import { garbageCollector } from './garbage-collector.ts';
+import { jobController } from './job.ts';
 import { namespaceController } from './namespace.ts';
 import { nodeIpamController } from './node-ipam.ts';
 import { nodeLifecycleController } from './node-lifecycle.ts';
@@ -27,6 +28,7 @@ export const controllers: readonly ControllerDef[] = [
   replicaSetController,
   replicationController,
   daemonSetController,
+  jobController,
   endpointsController,
   endpointSliceController,
 ];

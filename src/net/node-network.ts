@@ -9,7 +9,7 @@ import type { Informer } from '#client/informer.ts';
 import { createInformerFactory, type InformerFactory } from '#client/informer-factory.ts';
 import type { Node } from '#kube/generated/core-v1.ts';
 import type { Stored } from '#kube/object.ts';
-import { endpointSlices, nodes, services } from '#kube/refs.ts';
+import { endpointSlices, namespaces, networkPolicies, nodes, pods, services } from '#kube/refs.ts';
 import { backoffMs } from '#lib/backoff.ts';
 import { type Cidr, parseCidr, parseIp } from '#lib/cidr.ts';
 import { TaskGroup } from '#lib/task-group.ts';
@@ -20,8 +20,11 @@ import type { Random } from '#platform/random.ts';
 import { defaultBridge, networkName, removeCniConfig, writeCniConfig } from './cni/config.ts';
 import { type ClusterDns, createClusterDns } from './dns/cluster-dns.ts';
 import { dnsLink, ensureDnsLink, removeLink } from './host/links.ts';
+import { followRoutes, removeRoutes } from './host/routes.ts';
 import { applySysctls } from './host/sysctls.ts';
-import { createKernelTable } from './nft/kernel-table.ts';
+import { messageOf, policyTableName, removeTable, tableName } from './nft/kernel-table.ts';
+import { createPolicyEnforcer } from './policy/enforcer.ts';
+import { createHealthChecks } from './proxy/health-checks.ts';
 import { createServiceProxy, type ServiceProxy } from './proxy/proxy.ts';
 import type { BaseOptions } from './proxy/rules.ts';
 
@@ -38,6 +41,8 @@ export interface NodeNetworkDeps {
   readonly client: KubeClient;
   /** Where the agent has a factory of its own, services, slices and nodes are followed once for all. Else one is made and run here. */
   readonly informers?: InformerFactory;
+  /** With rights to read pods, namespaces and network policies of all namespaces; absent: policies are not enforced. Started by its owner. */
+  readonly policyInformers?: InformerFactory;
   readonly nodeName: string;
   /** The node's own addresses, one for each family. */
   readonly nodeIps: readonly string[];
@@ -131,6 +136,7 @@ async function run(state: State, signal: AbortSignal): Promise<void> {
   const bridgeNetfilter = await persistently(state, 'set up the host network', signal, () => setUpHost(deps, log, signal));
   state.hostReady = true;
   const zoneOf = (): string | undefined => state.node.get(deps.nodeName)?.metadata.labels?.['topology.kubernetes.io/zone'];
+  const checks = createHealthChecks({ log });
   const proxy = createServiceProxy({
     services: informers.informer(services),
     slices: informers.informer(endpointSlices),
@@ -140,6 +146,7 @@ async function run(state: State, signal: AbortSignal): Promise<void> {
     exec: deps.exec,
     clock: deps.clock,
     log,
+    onModels: checks.update,
   });
   state.proxy = proxy;
   const dns = createClusterDns({
@@ -157,7 +164,23 @@ async function run(state: State, signal: AbortSignal): Promise<void> {
   tasks.spawn((s) => proxy.run(s));
   tasks.spawn((s) => dns.run(s));
   tasks.spawn((s) => followNode(state, proxy, zoneOf, s));
-  await tasks.join();
+  const host = { nodeName: deps.nodeName, families: families(deps), exec: deps.exec, clock: deps.clock, log };
+  tasks.spawn((s) => persistently(state, 'follow the routes of other nodes', s, () => followRoutes({ ...host, nodes: state.node }, s)));
+  const { policyInformers } = deps;
+  if (policyInformers !== undefined) {
+    const enforcer = createPolicyEnforcer({
+      pods: policyInformers.informer(pods),
+      namespaces: policyInformers.informer(namespaces),
+      policies: policyInformers.informer(networkPolicies),
+      ...host,
+    });
+    tasks.spawn((s) => enforcer.run(s));
+  }
+  try {
+    await tasks.join();
+  } finally {
+    checks.close();
+  }
 }
 
 /** Repeats what may fail for a while, such as when another program holds the same link or lock. */
@@ -240,8 +263,8 @@ const ofFamily = (cidrs: readonly string[], family: 4 | 6): string[] =>
  */
 export async function cleanUpNodeNetwork(deps: Pick<NodeNetworkDeps, 'exec' | 'log' | 'paths' | 'bridge'>): Promise<void> {
   const steps = [
-    () => createKernelTable(4, deps).remove(),
-    () => createKernelTable(6, deps).remove(),
+    ...[tableName, policyTableName].flatMap((name) => [() => removeTable(4, name, deps.exec), () => removeTable(6, name, deps.exec)]),
+    () => removeRoutes(deps.exec),
     () => removeLink(deps.exec, dnsLink),
     () => removeLink(deps.exec, deps.bridge ?? defaultBridge),
     () => removeCniConfig(deps.paths.cniConfDir),
@@ -253,6 +276,7 @@ export async function cleanUpNodeNetwork(deps: Pick<NodeNetworkDeps, 'exec' | 'l
       await step();
     } catch (error) {
       failures.push(error);
+      deps.log.warn('cannot remove a part of the node network', { why: messageOf(error) });
     }
   }
   if (failures.length > 0) throw failures[0];

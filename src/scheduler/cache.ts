@@ -34,6 +34,8 @@ export class Cache {
   readonly #counters = new Map<string, Counter>();
   readonly #terms = new Map<TermKind, Map<string, MutableTerm>>(kinds.map((k) => [k, new Map()]));
   readonly #images = new Map<string, number>();
+  /** Pods (by uid) that use a claim, by "namespace/claim". */
+  readonly #claimUsers = new Map<string, Map<string, PodInfo>>();
   #list: readonly NodeInfo[] | undefined;
 
   get nodes(): readonly NodeInfo[] {
@@ -148,6 +150,7 @@ export class Cache {
 
   #tally(info: PodInfo, node: string, by: 1 | -1): void {
     for (const c of this.#counters.values()) if (c.namespace === info.namespace && counts(c, info)) bump(c.nodes, node, by);
+    for (const claim of info.claims) this.#useClaim(`${info.namespace}/${claim}`, info, by);
     for (const kind of kinds) {
       const all = this.#terms.get(kind);
       for (const term of info[kind]) {
@@ -160,6 +163,18 @@ export class Cache {
         if (entry.nodes.size === 0) all?.delete(term.key);
       }
     }
+  }
+
+  #useClaim(key: string, info: PodInfo, by: 1 | -1): void {
+    const users = this.#claimUsers.get(key) ?? new Map<string, PodInfo>();
+    if (by > 0) users.set(info.uid, info);
+    else users.delete(info.uid);
+    if (users.size === 0) this.#claimUsers.delete(key);
+    else this.#claimUsers.set(key, users);
+  }
+
+  claimUsers(namespace: string, claim: string): Iterable<PodInfo> {
+    return this.#claimUsers.get(`${namespace}/${claim}`)?.values() ?? [];
   }
 
   existingTerms(kind: TermKind): Iterable<ExistingTerm> {

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import type { Node, Pod } from '#kube/generated/core-v1.ts';
+import type { Node, PersistentVolume, PersistentVolumeSpec, Pod } from '#kube/generated/core-v1.ts';
 import type { Stored } from '#kube/object.ts';
 import { explain, nodesToFind, schedule, scores } from './cycle.ts';
 import { testNode, testPod, testView } from './fixtures.ts';
 import type { ClusterView } from './framework.ts';
 import { defaultPlugins } from './plugins/index.ts';
+import { claimPlans } from './plugins/volume-binding.ts';
 import { podInfo } from './pod-info.ts';
 import type { Listers } from './view.ts';
 
@@ -115,6 +116,82 @@ describe('a pod is refused with upstream’s words', () => {
   ];
   test.each(cases)('when %s', (_, run, expected) => {
     expect(run()).toBe(expected);
+  });
+});
+
+const claim = (name: string, spec: object, meta: object = {}) =>
+  ({
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: { name, namespace: 'default', uid: name, resourceVersion: '1', creationTimestamp: '', ...meta },
+    spec,
+  }) as const;
+const volume = (name: string, spec: PersistentVolumeSpec, labels: Readonly<Record<string, string>> = {}): Stored<PersistentVolume> => ({
+  apiVersion: 'v1',
+  kind: 'PersistentVolume',
+  metadata: { name, uid: name, resourceVersion: '1', creationTimestamp: '', labels },
+  spec,
+});
+const usesData = { volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'data' } }] };
+const onNode = (name: string) => ({
+  required: { nodeSelectorTerms: [{ matchExpressions: [{ key: 'kubernetes.io/hostname', operator: 'In', values: [name] }] }] },
+});
+const boundTo = (volumeName: string) => claim('data', { volumeName }, { annotations: { 'pv.kubernetes.io/bind-completed': 'yes' } });
+
+describe('a pod with a claim', () => {
+  const nodes = [testNode('a', { labels: zoneA }), testNode('b', { labels: zoneB })];
+  const pod = testPod('p', usesData);
+  const waiting = { volumeBindingMode: 'WaitForFirstConsumer' } as const;
+  const storageClass = (provisioner: string) => ({
+    apiVersion: 'storage.k8s.io/v1',
+    kind: 'StorageClass',
+    metadata: { name: 'local', uid: 'local', resourceVersion: '1', creationTimestamp: '' },
+    provisioner,
+    ...waiting,
+  });
+  const delayed = claim('data', { storageClassName: 'local', accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } });
+  const free = (name: string, size: string, node: string) =>
+    volume(name, { capacity: { storage: size }, accessModes: ['ReadWriteOnce'], storageClassName: 'local', nodeAffinity: onNode(node) });
+
+  test('goes where its volume can be used', () => {
+    const listers = { claim: () => boundTo('pv'), volume: () => volume('pv', { nodeAffinity: onNode('b') }) };
+    expect(outcome(pod, nodes, {}, listers)).toBe('b');
+    expect(outcome(pod, [testNode('c')], {}, listers)).toBe(
+      "0/1 nodes are available: 1 node(s) didn't match PersistentVolume's node affinity.",
+    );
+  });
+  test('goes to the zone that its volume is labelled with', () => {
+    expect(outcome(pod, nodes, {}, { claim: () => boundTo('pv'), volume: () => volume('pv', {}, zoneB) })).toBe('b');
+  });
+  test('waits while a claim that is bound at once is not', () => {
+    expect(outcome(pod, nodes, {}, { claim: () => claim('data', {}) })).toBe(
+      '0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims.',
+    );
+  });
+  test('goes where a free volume is large enough, and the smallest such is planned', () => {
+    const volumes = [free('small', '500Mi', 'a'), free('large', '10Gi', 'b'), free('right', '1Gi', 'b')];
+    const listers = { claim: () => delayed, storageClass: () => storageClass('kubernetes.io/no-provisioner'), freeVolumes: () => volumes };
+    expect(outcome(pod, nodes, {}, listers)).toBe('b');
+    const { view } = testView(nodes, {}, listers);
+    const node = view.node('b');
+    if (node === undefined) throw new Error('no node');
+    expect(claimPlans(podInfo(pod), node, view).map((p) => p.volume?.metadata.name)).toEqual(['right']);
+    expect(outcome(pod, [testNode('a')], {}, listers)).toBe(
+      "0/1 nodes are available: 1 node(s) didn't find available persistent volumes to bind.",
+    );
+  });
+  test('goes anywhere when a provisioner makes volumes where they are wanted', () => {
+    expect(outcome(pod, [testNode('a')], {}, { claim: () => delayed, storageClass: () => storageClass('rancher.io/local-path') })).toBe(
+      'a',
+    );
+  });
+  test('waits for the one other pod that a ReadWriteOncePod claim is for', () => {
+    const exclusive = { ...boundTo('pv'), spec: { volumeName: 'pv', accessModes: ['ReadWriteOncePod'] } };
+    const listers = { claim: () => exclusive, volume: () => volume('pv', {}) };
+    expect(outcome(pod, [testNode('a')], { a: [testPod('q', usesData)] }, listers)).toBe(
+      '0/1 nodes are available: 1 node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod access mode.',
+    );
+    expect(outcome(pod, [testNode('a')], {}, listers)).toBe('a');
   });
 });
 

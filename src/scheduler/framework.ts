@@ -49,6 +49,8 @@ export interface PodInfo {
   readonly nonZeroCpu: number;
   readonly nonZeroMemory: number;
   readonly hostPorts: readonly HostPort[];
+  /** Names of the persistent volume claims it uses. */
+  readonly claims: readonly string[];
   readonly requiredAffinity: readonly AffinityTerm[];
   readonly requiredAntiAffinity: readonly AffinityTerm[];
   readonly preferredAffinity: readonly AffinityTerm[];
@@ -95,6 +97,8 @@ export interface ClusterView {
   /** Selectors of what the pod belongs to (services, its controller), joined: upstream's DefaultSelector. */
   readonly spreadSelector: (pod: PodInfo) => LabelSelector | undefined;
   readonly claim: (namespace: string, name: string) => Stored<PersistentVolumeClaim> | undefined;
+  /** Scheduled pods that use a claim. */
+  readonly claimUsers: (namespace: string, name: string) => Iterable<PodInfo>;
   readonly volume: (name: string) => Stored<PersistentVolume> | undefined;
   /** Volumes of a class that are bound to no claim. */
   readonly freeVolumes: (storageClass: string) => Iterable<Stored<PersistentVolume>>;

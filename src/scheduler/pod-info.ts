@@ -35,6 +35,7 @@ export function podInfo(pod: Stored<Pod>): PodInfo {
     nonZeroCpu: nonZero.get('cpu') ?? 0,
     nonZeroMemory: nonZero.get('memory') ?? 0,
     hostPorts: spec === undefined ? [] : hostPortsOf(spec),
+    claims: claimsOf(pod).map((c) => c.name),
     requiredAffinity: terms(affinity?.podAffinity?.requiredDuringSchedulingIgnoredDuringExecution),
     requiredAntiAffinity: terms(affinity?.podAntiAffinity?.requiredDuringSchedulingIgnoredDuringExecution),
     preferredAffinity: weighted(affinity?.podAffinity?.preferredDuringSchedulingIgnoredDuringExecution),
@@ -141,3 +142,13 @@ function podRequests(pod: Stored<Pod>, standIns: boolean): Resource {
 
 /** True for pods that no longer hold anything on a node. */
 export const isFinished = (pod: Stored<Pod>): boolean => pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
+
+/** The claims a pod uses; a generic ephemeral volume's claim is "pod-volume". */
+export function claimsOf(pod: Stored<Pod>): readonly { readonly name: string; readonly ephemeral: boolean }[] {
+  const names: { name: string; ephemeral: boolean }[] = [];
+  for (const v of pod.spec?.volumes ?? []) {
+    if (v.persistentVolumeClaim !== undefined) names.push({ name: v.persistentVolumeClaim.claimName, ephemeral: false });
+    else if (v.ephemeral !== undefined) names.push({ name: `${pod.metadata.name}-${v.name}`, ephemeral: true });
+  }
+  return names;
+}

@@ -17,6 +17,7 @@ export function clusterView(cache: Cache, listers: Listers): ClusterView {
     namespacesWithPods: () => cache.namespacesWithPods(),
     existingTerms: (kind) => cache.existingTerms(kind),
     imageSpread: (image) => cache.imageSpread(image),
+    claimUsers: (namespace, name) => cache.claimUsers(namespace, name),
   };
 }
 
@@ -47,6 +48,11 @@ export function pretend(
         let by = 0;
         for (const [pod, sign] of signed) if (pod.namespace === namespace && podCounts(selector, countTerminating, pod)) by += sign;
         return by === 0 ? real : adjusted(real, node.name, by);
+      },
+      claimUsers: (namespace, name) => {
+        const gone = new Set(removed.map((p) => p.uid));
+        const come = added.filter((p) => p.namespace === namespace && p.claims.includes(name));
+        return [...view.claimUsers(namespace, name), ...come].filter((p) => !gone.has(p.uid));
       },
       existingTerms: (kind) => adjustedTerms(view, kind, signed, node.name),
     },

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Service, ServiceSpec } from '#kube/generated/core-v1.ts';
 import type { Endpoint, EndpointSlice } from '#kube/generated/discovery-v1.ts';
+import type { NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec } from '#kube/generated/networking-v1.ts';
 import { inside, sh, startWorker, type Worker } from './namespaces.ts';
 
 const prefix = `k3n${process.pid % 10_000}`;
@@ -293,6 +294,15 @@ describe('a NodePort service', () => {
     expect(nameOf(await tcp(podA, '10.43.1.4', 80))).toBe('b');
     expect(nameOf(await tcp(podA, nodeIp, 30_080))).toBe('b');
   });
+  test('tells load balancers on its health check port whether it has endpoints here', async () => {
+    const local: ServiceSpec = { ...spec, type: 'LoadBalancer', externalTrafficPolicy: 'Local', healthCheckNodePort: 30_082 };
+    const ask = () => outside.ask<string>('tcp', { host: nodeIp, port: 30_082, send: 'GET /healthz HTTP/1.0\r\n\r\n' });
+    await service('np', local, [at(ipB, { nodeName: 'n2' })]);
+    await until('no endpoints', ask, (a) => a.startsWith('HTTP/1.1 503'));
+    await service('np', local, [at(ipA)]);
+    const answer = await until('an endpoint', ask, (a) => a.startsWith('HTTP/1.1 200'));
+    expect(answer).toContain('{"service":{"namespace":"default","name":"np"},"localEndpoints":1,"serviceProxyHealthy":true}');
+  });
   test('refuses while it has no endpoints', async () => {
     await service('np', spec, []);
     const last = await until(
@@ -392,6 +402,116 @@ describe('cluster DNS', () => {
     expect(await dns(podA, 'n1', 'A')).toBe(`["${nodeIp}"]`);
     expect(await dns(podA, 'nothing.default.svc.cluster.local')).toBe('ENOTFOUND');
     expect(await dns(podA, name, 'AAAA')).toBe('ENODATA');
+  });
+});
+
+describe('network policies', () => {
+  const pod = (name: string, ip: string, labels: Readonly<Record<string, string>>, node = 'n1') =>
+    put('pods', {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, namespace: 'default', labels, creationTimestamp: '2026-01-01T00:00:00Z' },
+      spec: { nodeName: node, containers: [{ name: 'c', ports: [{ name: 'web', containerPort: 8080 }] }] },
+      status: { phase: 'Running', podIP: ip, podIPs: [{ ip }] },
+    });
+  const policy = (name: string, spec: NetworkPolicySpec) =>
+    put('networkpolicies', {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { name, namespace: 'default', creationTimestamp: '2026-01-01T00:00:00Z' },
+      spec,
+    });
+  const toA = { podSelector: { matchLabels: { app: 'a' } } };
+  const reaches = (from: Worker, ip: string, yes: boolean) =>
+    until(
+      `${from.name} ${yes ? 'reaches' : 'does not reach'} ${ip}`,
+      () => tcp(from, ip, 8080),
+      (a) => (a === 'timeout') !== yes,
+    );
+  const drop = (name: string) => node.ask('remove', { plural: 'networkpolicies', key: `default/${name}` });
+
+  test('isolate a pod from all but its node, also behind a service, and let go again', async () => {
+    await put('namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default', labels: { team: 'x' } } });
+    await pod('a', ipA, { app: 'a' });
+    await pod('b', ipB, { app: 'b' });
+    await service('guarded', { type: 'NodePort', clusterIP: '10.43.1.20', ports: [{ port: 80, targetPort: 8080, nodePort: 30_090 }] }, [
+      at(ipA),
+    ]);
+    await until(
+      'the service',
+      () => tcp(podB, '10.43.1.20', 80),
+      (a) => a.startsWith('a '),
+    );
+    await policy('deny', { ...toA, policyTypes: ['Ingress'] });
+    await reaches(podB, ipA, false);
+    expect(await tcp(podB, '10.43.1.20', 80)).toBe('timeout');
+    expect(await tcp(outside, nodeIp, 30_090)).toBe('timeout');
+    expect(nameOf(await tcp(host, ipA, 8080))).toBe('a');
+    expect(nameOf(await tcp(podA, ipB, 8080))).toBe('b');
+    expect(nameOf(await tcp(podA, '10.43.1.20', 80))).toBe('a');
+    await drop('deny');
+    expect(nameOf(await reaches(podB, ipA, true))).toBe('a');
+  });
+
+  test('let in whom they name: by pod, by namespace, by address, by port', async () => {
+    const from = (peer: NetworkPolicyPeer, ports: readonly NetworkPolicyPort[] = []) =>
+      policy('allow', { ...toA, policyTypes: ['Ingress'], ingress: [{ from: [peer], ports }] });
+    await from({ podSelector: { matchLabels: { app: 'c' } } });
+    await reaches(podB, ipA, false);
+    await pod('b', ipB, { app: 'c' });
+    await reaches(podB, ipA, true);
+    await from({ namespaceSelector: { matchLabels: { team: 'y' } } });
+    await reaches(podB, ipA, false);
+    await put('namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default', labels: { team: 'y' } } });
+    await reaches(podB, ipA, true);
+    await from({ ipBlock: { cidr: '10.42.0.0/16', except: [`${ipB}/32`] } });
+    await reaches(podB, ipA, false);
+    await from({ ipBlock: { cidr: `${ipB}/32` } }, [{ port: 8000, endPort: 8090 }]);
+    await reaches(podB, ipA, true);
+    await from({ podSelector: {} }, [{ port: 9090 }]);
+    await reaches(podB, ipA, false);
+    await from({ podSelector: {} }, [{ port: 'web' }]);
+    expect(nameOf(await reaches(podB, ipA, true))).toBe('a');
+    await drop('allow');
+  });
+
+  test('keep a pod in, but for its node, cluster DNS and what they name', async () => {
+    await policy('out', {
+      podSelector: { matchLabels: { app: 'c' } },
+      policyTypes: ['Egress'],
+      egress: [{ to: [{ ipBlock: { cidr: `${outsideIp}/32` } }] }],
+    });
+    await reaches(podB, ipA, false);
+    expect(nameOf(await tcp(podB, outsideIp, 8080))).toBe('outside');
+    expect(await dns(podB, 'dns-web.default.svc.cluster.local')).toBe('["10.43.1.8"]');
+    await drop('out');
+    expect(nameOf(await reaches(podB, ipA, true))).toBe('a');
+  });
+});
+
+describe('other nodes', () => {
+  const other = (podCidr: string, address: string) =>
+    put('nodes', {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name: 'n2', creationTimestamp: '2026-01-01T00:00:00Z' },
+      spec: { podCIDR: podCidr, podCIDRs: [podCidr] },
+      status: { addresses: [{ type: 'InternalIP', address }] },
+    });
+  const routes = () => Promise.resolve(inside(node.netns, 'ip', 'route'));
+
+  test('have their pods reached through them, under the pods’ own addresses', async () => {
+    inside(outside.netns, 'ip', 'address', 'add', '10.42.7.7/32', 'dev', 'lo');
+    inside(outside.netns, 'ip', 'route', 'add', '10.42.0.0/24', 'via', nodeIp);
+    await other('10.42.7.0/24', outsideIp);
+    await until('the route', routes, (r) => r.includes('10.42.7.0/24'));
+    expect(await tcp(podA, '10.42.7.7', 8080)).toBe(`outside ${ipA}`);
+  });
+  test('take their routes along when they change or go', async () => {
+    await other('10.42.8.0/24', outsideIp);
+    await until('the new route', routes, (r) => r.includes('10.42.8.0/24') && !r.includes('10.42.7.0/24'));
+    await node.ask('remove', { plural: 'nodes', key: '/n2' });
+    expect(await until('no route', routes, (r) => !r.includes('10.42.8.0/24'))).toContain('10.43.0.0/16');
   });
 });
 

@@ -1,9 +1,11 @@
 /** Worker: the network of a node, fed with objects by the test instead of by an API server. */
 
 import type { KubeTransport } from '#client/contract.ts';
+import { createInformerFactory } from '#client/informer-factory.ts';
 import { createKubeClient } from '#client/kube-client.ts';
 import type { Stored } from '#kube/object.ts';
 import { Channel } from '#lib/channel.ts';
+import { TaskGroup } from '#lib/task-group.ts';
 import { cleanUpNodeNetwork, createNodeNetwork, type NetworkPaths } from '#net/node-network.ts';
 import { realClock } from '#platform/clock.ts';
 import { realExec } from '#platform/exec.ts';
@@ -57,14 +59,20 @@ interface Options {
   readonly paths: NetworkPaths;
 }
 
+const tasks = new TaskGroup();
 let network: ReturnType<typeof createNodeNetwork> | undefined;
 const log = createLogger({ debug: process.env['DEBUG'] !== undefined });
 
 serveCommands({
   start: async (args) => {
     const options = args as unknown as Options;
+    const client = createKubeClient(transport);
+    const informers = createInformerFactory({ client, clock: realClock, random: realRandom, log });
+    informers.start(tasks);
     network = createNodeNetwork({
-      client: createKubeClient(transport),
+      client,
+      informers,
+      policyInformers: informers,
       nodeName: options.nodeName,
       nodeIps: [options.nodeIp],
       clusterCidrs: ['10.42.0.0/16'],

@@ -37,6 +37,7 @@ function tcp(args: Args): Promise<string> {
       socket.destroy();
       resolve('timeout');
     }, 1500);
+    if (args['send'] !== undefined) socket.write(text(args, 'send'));
     socket.on('data', (chunk) => {
       received += chunk.toString();
     });

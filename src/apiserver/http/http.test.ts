@@ -4,6 +4,7 @@ import { connect as connectTcp } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { decodeProtobuf, encodeProtobuf } from '#kube/protobuf.ts';
 import { realClock } from '#platform/clock.ts';
 import { builtinKinds } from '#resources/index.ts';
 import { admin, startTestServer, type TestServer, testTls } from '../testing.ts';
@@ -61,6 +62,20 @@ test('objects travel over HTTP/1.1 as JSON, YAML, tables and metadata', async ()
   expect(partial).toMatchObject({ kind: 'PartialObjectMetadataList', items: [{ metadata: { name: 'one' } }] });
   expect((await ask('GET', maps, undefined, { accept: 'text/html' })).status).toBe(406);
   expect((await ask('GET', `${maps}/one?pretty=true`)).body.toString()).toContain('\n  "kind"');
+});
+
+test('objects travel as protobuf, in requests, answers and watches', async () => {
+  const media = 'application/vnd.kubernetes.protobuf';
+  const object = { kind: 'ConfigMap', apiVersion: 'v1', metadata: { name: 'pb' }, data: { a: 'b' } };
+  const made = await ask('POST', maps, encodeProtobuf(object), { 'content-type': media, accept: `${media},application/json` });
+  expect(made.headers['content-type']).toBe(media);
+  expect(decodeProtobuf(made.body)).toMatchObject(object);
+  const list = await ask('GET', maps, undefined, { accept: media });
+  expect(decodeProtobuf(list.body)).toMatchObject({ kind: 'ConfigMapList' });
+  const watch = await ask('GET', `${maps}?watch=1&timeoutSeconds=1&fieldSelector=metadata.name%3Dpb`, undefined, { accept: media });
+  expect(watch.headers['content-type']).toBe(`${media};stream=watch`);
+  const missing = await ask('GET', `${maps}/none`, undefined, { accept: media });
+  expect(decodeProtobuf(missing.body)).toMatchObject({ kind: 'Status', reason: 'NotFound' });
 });
 
 test('large lists are compressed for clients that want it', async () => {

@@ -1,8 +1,9 @@
 /** Which representation a client asks for: k8s.io/apiserver pkg/endpoints/handlers/negotiation. */
+import { protobufMedia } from '#kube/protobuf.ts';
 import { StatusError } from '#kube/status-error.ts';
 
 export interface Representation {
-  readonly media: 'application/json' | 'application/yaml';
+  readonly media: 'application/json' | 'application/yaml' | 'application/vnd.kubernetes.protobuf';
   /** Transformation of the object: Table, PartialObjectMetadata or PartialObjectMetadataList; aggregated discovery. */
   readonly as: 'Table' | 'PartialObjectMetadata' | 'PartialObjectMetadataList' | 'APIGroupDiscoveryList' | undefined;
   /** Version of the transformation's kind: v1 or v1beta1, v2 for discovery. */
@@ -38,30 +39,37 @@ function parseAccept(header: string): Clause[] {
     .sort((a, b) => b.quality - a.quality || a.order - b.order);
 }
 
-const mediaOf = (type: string): Representation['media'] | undefined => {
+const mediaOf = (type: string, protobuf: boolean): Representation['media'] | undefined => {
   if (type === 'application/json' || type === '*/*' || type === 'application/*') return 'application/json';
+  if (type === protobufMedia) return protobuf ? protobufMedia : undefined;
   return type === 'application/yaml' ? 'application/yaml' : undefined;
 };
 
 const transformations = new Set(['Table', 'PartialObjectMetadata', 'PartialObjectMetadataList']);
 
-function representationOf(clause: Clause): Representation | undefined {
-  const media = mediaOf(clause.type);
+function representationOf(clause: Clause, protobuf: boolean): Representation | undefined {
+  const media = mediaOf(clause.type, protobuf);
   if (media === undefined) return undefined;
   const { as, g, v = '' } = clause.parameters;
   if (as === undefined || as === '') return media === 'application/json' ? plain : { ...plain, media };
+  // Transformed objects are sent as JSON or YAML only.
+  if (media === protobufMedia) return undefined;
   if (as === 'APIGroupDiscoveryList' && g === 'apidiscovery.k8s.io' && v === 'v2') return { media, as, asVersion: v };
   if (transformations.has(as) && g === 'meta.k8s.io' && (v === 'v1' || v === 'v1beta1'))
     return { media, as: as as NonNullable<Representation['as']>, asVersion: v };
   return undefined;
 }
 
-/** The first acceptable representation. Throws StatusError NotAcceptable where none is. */
-export function negotiate(accept: string | undefined): Representation {
+/**
+ * The first acceptable representation. `protobuf`: the answer can be sent so. Throws StatusError NotAcceptable where none
+ * is.
+ */
+export function negotiate(accept: string | undefined, protobuf = false): Representation {
   if (accept === undefined || accept === '' || accept === '*/*' || accept === 'application/json') return plain;
   for (const clause of parseAccept(accept)) {
-    const found = representationOf(clause);
+    const found = representationOf(clause, protobuf);
     if (found !== undefined) return found;
   }
-  throw new StatusError('NotAcceptable', 'only the following media types are accepted: application/json, application/yaml');
+  const offered = `application/json, application/yaml${protobuf ? `, ${protobufMedia}` : ''}`;
+  throw new StatusError('NotAcceptable', `only the following media types are accepted: ${offered}`);
 }

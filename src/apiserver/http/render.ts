@@ -1,5 +1,6 @@
 /** Responses of the core as bodies: JSON and YAML, tables, metadata only. */
 import { stringify } from 'yaml';
+import { encodeProtobuf, protobufMedia } from '#kube/protobuf.ts';
 import { apiVersionOf } from '#kube/refs.ts';
 import { StatusError } from '#kube/status-error.ts';
 import type { CachedEntry } from '#store/contract.ts';
@@ -36,10 +37,21 @@ export function render(response: Renderable, context: RenderContext): Rendered {
     return { status: response.status, contentType: json, body: [viewOf(response.def).bytes(response.entry)] };
   if (raw && response.type === 'list') return { status: 200, contentType: json, body: listPieces(response) };
   const object = representation.as === undefined || response.type === 'object' ? plainObject(response) : transformed(response, context);
+  if (representation.media === protobufMedia) {
+    const bytes = encodeProtobuf(object as { apiVersion: string; kind: string });
+    if (bytes !== undefined) return { status: response.status, contentType: protobufMedia, body: [bytes] };
+  }
   if (representation.media === 'application/yaml')
     return { status: response.status, contentType: 'application/yaml', body: [Buffer.from(stringify(object))] };
   const text = pretty ? `${JSON.stringify(object, null, 2)}\n` : `${JSON.stringify(object)}\n`;
   return { status: response.status, contentType: json, body: [Buffer.from(text)] };
+}
+
+/** True for answers that protobuf knows: objects of built-in kinds, and what is made for a request. */
+export function hasProtobuf(response: ApiResponse): boolean {
+  if (response.type === 'object') return true;
+  if (response.type !== 'entry' && response.type !== 'list' && response.type !== 'watch') return false;
+  return response.def.schema.custom !== true;
 }
 
 type ListResponse = Extract<ApiResponse, { type: 'list' }>;

@@ -5,11 +5,12 @@ import type { Http2ServerResponse } from 'node:http2';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
+import { protobufMedia } from '#kube/protobuf.ts';
 import { StatusError, toStatus } from '#kube/status-error.ts';
 import type { ApiRequest, ApiResponse } from '../contract.ts';
 import { type FrameCache, frameWriter } from './frames.ts';
 import { negotiate, type Representation } from './negotiate.ts';
-import { type RenderContext, render } from './render.ts';
+import { hasProtobuf, type RenderContext, render } from './render.ts';
 
 export type RawResponse = ServerResponse | Http2ServerResponse;
 
@@ -27,11 +28,18 @@ function contextOf(request: ApiRequest, response: ApiResponse): RenderContext {
   const { query, headers } = request;
   const pretty = query.get('pretty');
   return {
-    representation: response.type === 'object' && response.status >= 400 ? plainRepresentation : negotiate(headers['accept']),
+    representation: isFailure(response) ? failureRepresentation(headers['accept']) : negotiate(headers['accept'], hasProtobuf(response)),
     pretty: pretty !== null && pretty !== 'false' && pretty !== '0',
     now: new Date(),
     includeObject: query.get('includeObject') ?? '',
   };
+}
+
+const isFailure = (response: ApiResponse): boolean => response.type === 'object' && response.status >= 400;
+
+/** Errors are sent as protobuf to who asks for it, and as JSON to everybody else, whatever they accept. */
+function failureRepresentation(accept: string | undefined): Representation {
+  return accept?.startsWith(protobufMedia) === true ? { ...plainRepresentation, media: protobufMedia } : plainRepresentation;
 }
 
 type Headers = Record<string, string | string[]>;
@@ -130,14 +138,15 @@ async function sendWatch(raw: RawResponse, request: ApiRequest, response: Extrac
   let context: RenderContext;
   try {
     context = contextOf(request, response);
-    if (context.representation.media !== 'application/json') throw notWatchable();
+    if (context.representation.media === 'application/yaml') throw notWatchable();
   } catch (error) {
     if (!(error instanceof StatusError)) throw error;
     await sendRendered(raw, request, { type: 'object', status: error.code, object: toStatus(error) });
     return;
   }
   const write = frameWriter(response.def, context, frames);
-  writeHead(raw, 200, headersOf(response, 'application/json'));
+  const { media } = context.representation;
+  writeHead(raw, 200, headersOf(response, media === protobufMedia ? `${protobufMedia};stream=watch` : media));
   if (!http2(raw)) raw.flushHeaders();
   for await (const message of response.messages) {
     if (raw.destroyed) return;

@@ -5,7 +5,7 @@ import type { Draft } from '#kube/kind.ts';
 import type { Stored } from '#kube/object.ts';
 import { bindings } from '#kube/refs.ts';
 import { kindSchema } from '#kube/schema-registry.ts';
-import { conflict, type FieldError, invalid, notFound } from '#kube/status-error.ts';
+import { badRequest, conflict, type FieldError, invalid, notFound } from '#kube/status-error.ts';
 import { readValue } from '../codec.ts';
 import type { ApiResponse } from '../contract.ts';
 import { timestamp, type VerbRequest } from '../core.ts';
@@ -44,6 +44,14 @@ export async function bind(r: VerbRequest): Promise<ApiResponse> {
     part: { restrict: () => undefined, skipAdmission: true },
   });
   return { type: 'object', status: 201, object: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 } };
+}
+
+/** POST to .../bindings: the older way to say pods/<name>/binding. Throws StatusError. */
+export async function bindFromCollection(r: VerbRequest): Promise<ApiResponse> {
+  const resource = r.core.registry.resource('', 'v1', 'pods');
+  const name = decodeObject(kind, readValue(r.request)).object.metadata.name ?? '';
+  if (resource === undefined || name === '') throw badRequest('metadata.name of the pod is required');
+  return await bind({ ...r, resource, info: { ...r.info, resource: 'pods', subresource: 'binding', name } });
 }
 
 function checkTarget(binding: Binding): void {

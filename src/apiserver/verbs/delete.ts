@@ -2,9 +2,9 @@
 
 import type { Draft } from '#kube/kind.ts';
 import type { Stored } from '#kube/object.ts';
-import { bodyFormat, parseBody } from '#kube/parse-body.ts';
-import { conflict, isStatus, notFound, StatusError } from '#kube/status-error.ts';
+import { conflict, isStatus, notFound } from '#kube/status-error.ts';
 import type { CachedEntry } from '#store/contract.ts';
+import { readValue } from '../codec.ts';
 import type { ApiResponse } from '../contract.ts';
 import { hooksOf, timestamp, type VerbRequest } from '../core.ts';
 import { metaOf } from '../meta.ts';
@@ -18,13 +18,7 @@ export function deleteParameters(r: VerbRequest): DeleteParameters {
   const { request } = r;
   if (request.object !== undefined) return parseDeleteParameters(request.query, request.object);
   if (request.body === undefined || request.body.length === 0) return parseDeleteParameters(request.query, undefined);
-  const format = bodyFormat(request.headers['content-type'] ?? '');
-  if (format === undefined)
-    throw new StatusError(
-      'UnsupportedMediaType',
-      'the body of the request was in an unknown format - accepted media types include: application/json, application/yaml',
-    );
-  return parseDeleteParameters(request.query, parseBody(request.body, format, false).value);
+  return parseDeleteParameters(request.query, readValue(request));
 }
 
 export async function remove(r: VerbRequest): Promise<ApiResponse> {

@@ -125,7 +125,7 @@ function itemOf(event: CacheEvent, selection: Selection): WatchItem | undefined 
 async function* withTimers(r: VerbRequest, p: ListParameters, s: Start, events: AsyncGenerator<WatchMessage>): AsyncIterable<WatchMessage> {
   const { clock, random } = r.core;
   const { signal } = r.request;
-  const seconds = Math.min(p.timeoutSeconds ?? Math.round(minTimeoutSeconds * (1 + random.fraction())), maxTimeoutSeconds);
+  const seconds = Math.min(p.timeoutSeconds || Math.round(minTimeoutSeconds * (1 + random.fraction())), maxTimeoutSeconds);
   const end = clock.monotonic() + Math.max(0, seconds) * 1000;
   const lastBookmark = end - bookmarkBeforeEndMs;
   let nextBookmark = p.allowWatchBookmarks ? Math.min(clock.monotonic() + bookmarkEveryMs, lastBookmark) : Number.POSITIVE_INFINITY;

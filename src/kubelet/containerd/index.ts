@@ -1,5 +1,5 @@
 /** containerd as a supervised, outliving process, with the images that a node needs before its first pull. */
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { arch } from 'node:os';
 import { join } from 'node:path';
 import { TaskGroup } from '#lib/task-group.ts';
@@ -154,12 +154,28 @@ export function createContainerd(options: ContainerdOptions, deps: ContainerdDep
     } finally {
       cri.close();
     }
+    await importArchives();
+  }
+
+  /** Archives that have not changed since they were imported are not read again. */
+  async function importArchives(): Promise<void> {
+    const stampFile = join(options.dataDir, 'imported.json');
+    const text = await readFile(stampFile, 'utf8').catch(() => '{}');
+    const before = JSON.parse(text) as Readonly<Record<string, string>>;
+    const after: Record<string, string> = {};
     for (const name of await readdir(options.imagesDir)) {
       if (!/\.(tar|tar\.gz|tgz)$/.test(name)) continue;
-      await importArchive(join(options.imagesDir, name)).catch((error: unknown) => {
+      const file = join(options.imagesDir, name);
+      const { size, mtimeMs } = await stat(file);
+      const mark = `${size} ${mtimeMs}`;
+      try {
+        if (before[name] !== mark) await importArchive(file);
+        after[name] = mark;
+      } catch (error) {
         log.error('an image archive cannot be imported', { file: name, error });
-      });
+      }
     }
+    if (JSON.stringify(after) !== text) await writeFile(stampFile, JSON.stringify(after), { mode: 0o600 });
   }
 
   async function importArchive(file: string): Promise<void> {

@@ -95,6 +95,8 @@ async function awaitEnd(record: PidRecord, socket: string, clock: Clock, signal:
         resolve();
       };
       connection.unref();
+      // Its end is only seen by reading.
+      connection.resume();
       connection.once('close', done).once('error', done);
       signal.addEventListener('abort', done, { once: true });
     });

@@ -100,7 +100,7 @@ export function createEventSource(socketPath: string, deps: { readonly clock: Cl
           if (event !== undefined) yield event;
         }
       } catch (error) {
-        deps.log.warn('the event stream of containerd broke', { error });
+        deps.log[failures === 0 ? 'warn' : 'debug']('the event stream of containerd broke', { error });
       }
       await deps.clock.sleep(Math.min(5000, 100 * 2 ** Math.min(failures, 6)), signal).catch(() => undefined);
     }

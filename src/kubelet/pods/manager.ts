@@ -82,7 +82,7 @@ export function createPodManager(context: PodContext, informer: Informer<Pod>, e
       await adopt();
       wakeAll();
     } catch (error) {
-      context.log.warn('the pods of the runtime cannot be listed', { error });
+      context.log.debug('the pods of the runtime cannot be listed', { error });
     }
   }
 

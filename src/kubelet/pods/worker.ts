@@ -273,7 +273,7 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
     } catch (error) {
       if (interrupt.signal.aborted) return 0;
       failures++;
-      log.warn('a pod could not be brought to its state, will retry', { pod: podText(identity), error });
+      log[failures === 1 ? 'warn' : 'debug']('a pod could not be brought to its state, will retry', { pod: podText(identity), error });
       return backoffMs(failures, retry);
     }
   }

@@ -9,17 +9,25 @@ export interface KernelTable {
   readonly apply: (signal: AbortSignal) => Promise<void>;
   /** Looks whether the kernel still has the table as written; if somebody removed it, the next apply writes it whole. */
   readonly verify: (signal: AbortSignal) => Promise<boolean>;
-  /** Removes the table. */
-  readonly remove: () => Promise<void>;
 }
 
-/** Names that nobody else uses: `table ip k3ts`, `table ip6 k3ts`. */
+/** Names that nobody else uses: in the families ip and ip6. */
 export const tableName = 'k3ts';
+export const policyTableName = 'k3ts-policy';
+
+export interface KernelTableOptions {
+  readonly family: 4 | 6;
+  readonly name: string;
+  /** A rule whose presence tells that nobody flushed the table. */
+  readonly probe: { readonly chain: string; readonly rule: string };
+}
 
 const timeoutMs = 60_000;
+const familyOf = (family: 4 | 6): string => (family === 4 ? 'ip' : 'ip6');
 
-export function createKernelTable(family: 4 | 6, deps: { readonly exec: Exec; readonly log: Logger }, name = tableName): KernelTable {
-  const familyName = family === 4 ? 'ip' : 'ip6';
+export function createKernelTable(options: KernelTableOptions, deps: { readonly exec: Exec; readonly log: Logger }): KernelTable {
+  const familyName = familyOf(options.family);
+  const { name, probe } = options;
   const where = `${familyName} ${name}`;
   const table = new Table(where);
   let whole = true;
@@ -32,26 +40,28 @@ export function createKernelTable(family: 4 | 6, deps: { readonly exec: Exec; re
       if (!whole && !table.dirty) return;
       if (!whole) {
         const { main, garbage } = table.changes();
+        // Before anything is awaited: what changes meanwhile belongs to the next transaction.
+        table.applied();
         try {
           if (main !== '') await run(main, signal);
-          table.applied();
           if (garbage !== '') await run(garbage, signal);
           return;
         } catch (error) {
+          whole = true;
           if (signal.aborted) throw error;
           deps.log.warn('the change to the nftables table was refused, the whole table will be written', { why: messageOf(error) });
-          whole = true;
         }
       }
-      await run(table.full(), signal);
-      whole = false;
+      const all = table.full();
       table.applied();
+      await run(all, signal);
+      whole = false;
     },
     verify: async (signal) => {
       if (whole) return false;
       try {
-        const list = await deps.exec('nft', ['list', 'chain', familyName, name, 'nat-prerouting'], { signal, timeoutMs });
-        if (list.stdout.includes('jump services')) return true;
+        const list = await deps.exec('nft', ['list', 'chain', familyName, name, probe.chain], { signal, timeoutMs });
+        if (list.stdout.includes(probe.rule)) return true;
       } catch (error) {
         if (signal.aborted) throw error;
       }
@@ -59,12 +69,14 @@ export function createKernelTable(family: 4 | 6, deps: { readonly exec: Exec; re
       whole = true;
       return false;
     },
-    remove: async () => {
-      whole = true;
-      await deps.exec('nft', ['-f', '-'], { input: `add table ${where}\ndelete table ${where}\n`, timeoutMs });
-    },
   };
 }
 
 /** What to log of a failed command: its message holds what it printed, the rest would only repeat that. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Removes a table if it is there. */
+export async function removeTable(family: 4 | 6, name: string, exec: Exec): Promise<void> {
+  const where = `${familyOf(family)} ${name}`;
+  await exec('nft', ['-f', '-'], { input: `add table ${where}\ndelete table ${where}\n`, timeoutMs });
+}

@@ -4,11 +4,11 @@ import type { Informer } from '#client/informer.ts';
 import type { Service } from '#kube/generated/core-v1.ts';
 import type { EndpointSlice } from '#kube/generated/discovery-v1.ts';
 import { objectKey, type Stored } from '#kube/object.ts';
-import { backoffMs } from '#lib/backoff.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Exec } from '#platform/exec.ts';
 import type { Logger } from '#platform/log.ts';
-import { createKernelTable, type KernelTable, messageOf } from '../nft/kernel-table.ts';
+import { createKernelTable, type KernelTable, messageOf, tableName } from '../nft/kernel-table.ts';
+import { createTableLoop } from '../nft/table-loop.ts';
 import { type Deletion, deleteFlows, staleFlows } from './conntrack.ts';
 import { type Excluded, type Family, isProxied, type NodeContext, type PortModel, portModels } from './model.ts';
 import { type BaseOptions, baseFragment, portFragment } from './rules.ts';
@@ -22,8 +22,8 @@ export interface ServiceProxyDeps {
   readonly exec: Exec;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Called after each transaction with what is served for a service: health check ports. */
-  readonly onModels?: (service: Stored<Service> | undefined, key: string, models: readonly PortModel[]) => void;
+  /** Called with what is served for a service whenever that changes: health check ports. */
+  readonly onModels?: (key: string, service: Stored<Service> | undefined, models: readonly PortModel[]) => void;
 }
 
 export interface ServiceProxy {
@@ -34,13 +34,6 @@ export interface ServiceProxy {
   /** Everything is to be computed anew: the node's zone changed. */
   readonly invalidate: () => void;
 }
-
-/** Changes are gathered for so long before a transaction, and transactions are at least so far apart. */
-const gatherMs = 20;
-const minIntervalMs = 100;
-/** How often to look whether somebody flushed the table. */
-const verifyMs = 60_000;
-const retry = { baseMs: 500, maxMs: 30_000 };
 
 export const serviceNameLabel = 'kubernetes.io/service-name';
 export const bySlicesOfService = 'net/service';
@@ -62,11 +55,12 @@ interface FamilyState {
 
 export function createServiceProxy(deps: ServiceProxyDeps): ServiceProxy {
   const dirty = new Set<string>();
-  let wake: (() => void) | undefined;
-  let ready = false;
   let conntrackMissing = false;
   const states = deps.bases.map((base): FamilyState => {
-    const table = createKernelTable(base.family, deps);
+    const table = createKernelTable(
+      { family: base.family, name: tableName, probe: { chain: 'nat-prerouting', rule: 'jump services' } },
+      deps,
+    );
     table.setFragment('base', baseFragment(base));
     return { family: base.family, base, table, models: new Map(), stale: [] };
   });
@@ -74,31 +68,21 @@ export function createServiceProxy(deps: ServiceProxyDeps): ServiceProxy {
     const key = serviceOfSlice(s);
     return key === undefined ? [] : [key];
   });
-  const touch = (key: string | undefined): void => {
-    if (key === undefined) return;
-    dirty.add(key);
-    wake?.();
-  };
-  const touchAll = (): void => {
-    for (const key of deps.services.keys()) dirty.add(key);
-    wake?.();
-  };
 
   const recompute = (key: string): void => {
     const service = deps.services.get(key);
     const proxied = service !== undefined && isProxied(service);
     const slices = proxied ? deps.slices.byIndex(bySlicesOfService, key) : [];
+    const all: PortModel[] = [];
     for (const state of states) {
       const models = proxied ? portModels(service, slices, state.family, deps.node(), deps.excluded) : [];
       updateFamily(state, key, models);
-      deps.onModels?.(service, key, models);
+      all.push(...models);
     }
+    deps.onModels?.(key, service, all);
   };
-  const flush = async (signal: AbortSignal): Promise<void> => {
-    for (const key of dirty) recompute(key);
-    dirty.clear();
+  const deleteStaleFlows = async (signal: AbortSignal): Promise<void> => {
     for (const state of states) {
-      await state.table.apply(signal);
       const { stale } = state;
       state.stale = [];
       if (stale.length === 0 || conntrackMissing) continue;
@@ -106,60 +90,32 @@ export function createServiceProxy(deps: ServiceProxyDeps): ServiceProxy {
         conntrackMissing = !(await deleteFlows(state.family, stale, deps.exec, signal));
         if (conntrackMissing) deps.log.warn('conntrack is not installed: UDP clients may stay with endpoints that are gone');
       } catch (error) {
-        if (!signal.aborted) deps.log.warn('cannot delete stale UDP flows', { error });
+        if (!signal.aborted) deps.log.warn('cannot delete stale UDP flows', { why: messageOf(error) });
       }
     }
   };
-  const work = async (signal: AbortSignal): Promise<void> => {
-    let failures = 0;
-    let verified = deps.clock.monotonic();
-    while (!signal.aborted) {
-      try {
-        await flush(signal);
-        if (!ready) deps.log.info('service rules are in place', { services: deps.services.size() });
-        ready = true;
-        failures = 0;
-      } catch (error) {
-        if (signal.aborted) return;
-        failures++;
-        deps.log.error('cannot write service rules', { why: messageOf(error) });
-        await deps.clock.sleep(backoffMs(failures, retry), signal);
-        continue;
-      }
-      await deps.clock.sleep(minIntervalMs, signal);
-      for (let waiting = dirty.size === 0; waiting; ) {
-        const due = verified + verifyMs - deps.clock.monotonic();
-        if (due > 0 && (await wakened(due, signal))) break;
-        if (dirty.size > 0) break;
-        verified = deps.clock.monotonic();
-        const intact = await Promise.all(states.map((s) => s.table.verify(signal)));
-        waiting = intact.every(Boolean);
-      }
-      if (dirty.size > 0) await deps.clock.sleep(gatherMs, signal);
-    }
+  const loop = createTableLoop({
+    what: 'service rules',
+    tables: states.map((s) => s.table),
+    prepare: () => {
+      for (const key of dirty) recompute(key);
+      dirty.clear();
+    },
+    applied: deleteStaleFlows,
+    clock: deps.clock,
+    log: deps.log,
+  });
+  const touch = (key: string | undefined): void => {
+    if (key === undefined) return;
+    dirty.add(key);
+    loop.wake();
   };
-  /** True when woken by a change, false after `ms`. */
-  const wakened = (ms: number, signal: AbortSignal): Promise<boolean> =>
-    new Promise((resolve, reject) => {
-      const end = (by: boolean): void => {
-        wake = undefined;
-        timer.cancel();
-        signal.removeEventListener('abort', onAbort);
-        resolve(by);
-      };
-      const onAbort = (): void => {
-        timer.cancel();
-        reject(signal.reason);
-      };
-      const timer = deps.clock.after(ms, () => end(false));
-      wake = () => end(true);
-      signal.addEventListener('abort', onAbort, { once: true });
-      if (dirty.size > 0) end(true);
-    });
 
   return {
-    ready: () => ready,
-    invalidate: touchAll,
+    ready: loop.ready,
+    invalidate: () => {
+      for (const key of deps.services.keys()) touch(key);
+    },
     run: async (signal) => {
       await Promise.all([deps.services.synced(signal), deps.slices.synced(signal)]);
       const detach = [
@@ -178,7 +134,7 @@ export function createServiceProxy(deps: ServiceProxyDeps): ServiceProxy {
         }),
       ];
       try {
-        await work(signal);
+        await loop.run(signal);
       } finally {
         for (const d of detach) d();
       }

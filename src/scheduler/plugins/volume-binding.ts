@@ -3,6 +3,7 @@ import type { Stored } from '#kube/object.ts';
 import { compareQuantity } from '#kube/quantity.ts';
 import type { ClusterView, Failure, NodeInfo, Plugin, PodInfo } from '../framework.ts';
 import { reject } from '../framework.ts';
+import { claimsOf } from '../pod-info.ts';
 import { compileNodeSelector, compileSelector } from '../selector.ts';
 
 type Claim = Stored<PersistentVolumeClaim>;
@@ -16,16 +17,6 @@ const noProvisioner = 'kubernetes.io/no-provisioner';
 export interface ClaimPlan {
   readonly claim: Claim;
   readonly volume: Volume | undefined;
-}
-
-/** Names of the claims a pod uses; a generic ephemeral volume's claim is "pod-volume". */
-export function claimNames(pod: PodInfo): readonly { readonly name: string; readonly ephemeral: boolean }[] {
-  const names: { name: string; ephemeral: boolean }[] = [];
-  for (const v of pod.pod.spec?.volumes ?? []) {
-    if (v.persistentVolumeClaim !== undefined) names.push({ name: v.persistentVolumeClaim.claimName, ephemeral: false });
-    else if (v.ephemeral !== undefined) names.push({ name: `${pod.pod.metadata.name}-${v.name}`, ephemeral: true });
-  }
-  return names;
 }
 
 export const isBound = (claim: Claim): boolean =>
@@ -43,7 +34,7 @@ function sortClaims(pod: PodInfo, view: ClusterView): Claims | Failure {
   const bound: Claim[] = [];
   const delayed: Claim[] = [];
   const no = (message: string): Failure => reject('VolumeBinding', true, message);
-  for (const { name, ephemeral } of claimNames(pod)) {
+  for (const { name, ephemeral } of claimsOf(pod.pod)) {
     const claim = view.claim(pod.namespace, name);
     if (claim === undefined) {
       return no(
@@ -121,7 +112,7 @@ export function claimPlans(pod: PodInfo, node: NodeInfo, view: ClusterView): rea
 export const volumeBinding: Plugin = {
   name: 'VolumeBinding',
   prepareFilter: (pod, view) => {
-    if (claimNames(pod).length === 0) return { verdict: 'skip' };
+    if (claimsOf(pod.pod).length === 0) return { verdict: 'skip' };
     const claims = sortClaims(pod, view);
     if ('plugin' in claims) return { verdict: 'reject', failure: claims };
     const volumes = claims.bound.map((c) => view.volume(c.spec?.volumeName ?? ''));

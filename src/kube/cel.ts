@@ -1,0 +1,188 @@
+/**
+ * CEL as Kubernetes speaks it: the language with its extensions, compiled once and evaluated under a budget. The choice of the
+ * library and its limits are in docs/adr/cel.md.
+ */
+import { type ASTNode, Environment } from '@marcbachmann/cel-js';
+import { CelCostError, createMeter, type Define, type Meter } from './cel-library.ts';
+import { adapt, type CelNode, mentions, meterLoops, registerMacros } from './cel-macros.ts';
+import { registerNetwork } from './cel-network.ts';
+import { registerNumbers } from './cel-numbers.ts';
+import { registerText } from './cel-text.ts';
+
+export { CelCostError } from './cel-library.ts';
+
+/** Cost units of one expression (apiserver/pkg/cel PerCallLimit). */
+export const perCallLimit = 1_000_000;
+/** Cost units of all expressions of one object or one request (RuntimeCELCostBudget). */
+export const requestBudget = 10_000_000;
+
+/** Declares what expressions may name: variables and the types of their fields. */
+export interface CelScope {
+  readonly declareType: (name: string, fields: Readonly<Record<string, string>>, ctor: new (...args: never[]) => object) => void;
+  readonly declareVariable: (name: string, type: string) => void;
+  /** Functions beyond Kubernetes' own: `receiver.name(types): result`. */
+  readonly define: Define;
+  readonly declareConstant: (name: string, type: string, value: unknown) => void;
+  readonly compile: (expression: string, options?: CompileOptions) => Program;
+}
+
+export interface CompileOptions {
+  /** The types that the result may have. Absent: any. */
+  readonly result?: readonly string[];
+}
+
+/** What is wrong with an expression, as upstream tells it. */
+export class CelCompileError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'CelCompileError';
+  }
+}
+
+export interface Evaluation {
+  readonly value: unknown;
+  /** What it cost, in units of a loop's steps. */
+  readonly cost: number;
+}
+
+export interface Program {
+  readonly expression: string;
+  /** The type that the checker found. */
+  readonly type: string;
+  readonly mentions: (variable: string) => boolean;
+  /**
+   * Throws CelCostError when it costs more than `budget`, Error with CEL's text when it cannot be evaluated. A handler that returns
+   * a promise makes `value` a promise.
+   */
+  readonly evaluate: (variables: Readonly<Record<string, unknown>>, budget?: number) => Evaluation;
+}
+
+/** Kubernetes' CEL. One is enough for a process: scopes made from it share its tables. */
+export interface Cel {
+  readonly scope: () => CelScope;
+}
+
+const maxExpressionLength = 100_000;
+
+export function createCel(): Cel {
+  const meter = createMeter();
+  const base = new Environment({ enableOptionalTypes: true, homogeneousAggregateLiterals: false });
+  const library = { environment: base, meter, define: definer(base) };
+  registerMacros(library);
+  registerText(library);
+  registerNumbers(library);
+  registerNetwork(library);
+  return { scope: () => createScope(base.clone(), meter) };
+}
+
+const definer =
+  (environment: Environment): Define =>
+  (signature, handler) => {
+    environment.registerFunction(signature, handler as never);
+  };
+
+function createScope(environment: Environment, meter: Meter): CelScope {
+  return {
+    declareType: (name, fields, ctor) => {
+      environment.registerType(name, { ctor, fields } as never);
+      environment.registerOperator(`${name} == ${name}`, (a: { equals: (b: unknown) => boolean }, b: unknown) => a.equals(b));
+    },
+    declareVariable: (name, type) => {
+      environment.registerVariable(name, type);
+    },
+    declareConstant: (name, type, value) => {
+      environment.registerConstant(name, type, value);
+    },
+    define: definer(environment),
+    compile: (expression, options = {}) => compile(environment, meter, expression, options),
+  };
+}
+
+interface LibraryError {
+  readonly code?: string;
+  readonly summary?: string;
+  readonly message: string;
+  readonly range?: { readonly start: number };
+}
+
+const summaryOf = (error: unknown): string => {
+  const e = error as LibraryError;
+  return e.summary ?? e.message;
+};
+
+/** The library's words for what every user of Kubernetes knows under cel-go's. */
+const translations: readonly (readonly [RegExp, string])[] = [
+  [/^No such key: (.*)$/s, "undefined field '$1'"],
+  [/^Unknown variable: (.*)$/s, "undeclared reference to '$1' (in container '')"],
+  [/^no such overload: (\S+) ([!=<>+\-*/%]+|in) (\S+)$/s, "found no matching overload for '_$2_' applied to '($1, $3)'"],
+  [/^found no matching overload for '(\w+)\((.*)\)'$/s, "undeclared reference to '$1' (in container '')"],
+];
+
+function compileMessage(error: unknown, expression: string): string {
+  const e = error as LibraryError;
+  let text = summaryOf(error);
+  for (const [pattern, replacement] of translations) {
+    if (pattern.test(text)) {
+      text = text.replace(pattern, replacement);
+      break;
+    }
+  }
+  const offset = Math.max(0, Math.min(e.range?.start ?? 0, expression.length));
+  const before = expression.slice(0, offset).split('\n');
+  const column = before.at(-1)?.length ?? 0;
+  const line = expression.split('\n')[before.length - 1] ?? '';
+  const syntax = (error as Error).name === 'ParseError' ? 'Syntax error: ' : '';
+  return `compilation failed: ERROR: <input>:${before.length}:${column + 1}: ${syntax}${text}\n | ${line}\n | ${'.'.repeat(column)}^`;
+}
+
+function compile(environment: Environment, meter: Meter, expression: string, options: CompileOptions): Program {
+  if (expression.length > maxExpressionLength) throw new CelCompileError('compilation failed: expression is too long');
+  let parsed: ReturnType<Environment['parse']>;
+  try {
+    parsed = environment.parse(expression);
+  } catch (error) {
+    throw new CelCompileError(compileMessage(error, expression));
+  }
+  const root = parsed.ast as ASTNode as unknown as CelNode;
+  adapt(root, { matches: 'matchesRE2' });
+  const checked = parsed.check();
+  if (!checked.valid) throw new CelCompileError(compileMessage(checked.error, expression));
+  const type = checked.type ?? 'dyn';
+  if (options.result !== undefined && type !== 'dyn' && !options.result.includes(type)) {
+    throw new CelCompileError(`must evaluate to ${options.result.join(' or ')}`);
+  }
+  const size = meterLoops(root, meter);
+  return {
+    expression,
+    type,
+    mentions: (variable) => mentions(root, variable),
+    evaluate: (variables, budget = perCallLimit) => evaluate(parsed, meter, size, variables, budget),
+  };
+}
+
+function evaluate(
+  parsed: ReturnType<Environment['parse']>,
+  meter: Meter,
+  size: number,
+  variables: Readonly<Record<string, unknown>>,
+  budget: number,
+): Evaluation {
+  meter.start(budget);
+  let value: unknown;
+  try {
+    meter.spend(size);
+    value = parsed(variables) as unknown;
+  } catch (error) {
+    if (meter.exceeded()) throw new CelCostError();
+    throw new Error(runtimeMessage(error), { cause: error });
+  }
+  // An expression may have stepped over the error with || or &&.
+  if (meter.exceeded()) throw new CelCostError();
+  return { value, cost: meter.spent() };
+}
+
+function runtimeMessage(error: unknown): string {
+  const text = summaryOf(error);
+  if (text.startsWith('No such key: index out of bounds')) return text.slice('No such key: '.length);
+  return text.replace(/^No such key: /, 'no such key: ');
+}
