@@ -1,7 +1,7 @@
 /** Bodies of requests as drafts of a kind: decoding and defaulting. */
 import { type Decoded, decodeBody, decodeObject, type FieldValidation } from '#kube/decode.ts';
 import type { Draft, KindDef } from '#kube/kind.ts';
-import { bodyFormat, parseBody } from '#kube/parse-body.ts';
+import { type BodyFormat, BodySyntaxError, bodyFormat, parseBody } from '#kube/parse-body.ts';
 import { decodeProtobuf, isProtobuf } from '#kube/protobuf.ts';
 import { badRequest, StatusError } from '#kube/status-error.ts';
 import type { ApiRequest } from './contract.ts';
@@ -41,6 +41,16 @@ export function requireBody(request: ApiRequest): Uint8Array {
   return request.body;
 }
 
+/** A body of JSON or YAML. Throws StatusError BadRequest. */
+export function parseValue(request: ApiRequest, format: BodyFormat): unknown {
+  try {
+    return parseBody(requireBody(request), format, false).value;
+  } catch (error) {
+    if (error instanceof BodySyntaxError) throw badRequest(`error decoding the body: ${error.message}`);
+    throw error;
+  }
+}
+
 /** The body as a value. Throws StatusError. */
 export function readValue(request: ApiRequest): unknown {
   if (request.object !== undefined) return request.object;
@@ -51,7 +61,7 @@ export function readValue(request: ApiRequest): unknown {
       'UnsupportedMediaType',
       'the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf',
     );
-  const { value } = parseBody(requireBody(request), format, false);
+  const value = parseValue(request, format);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw badRequest('the body must be an object');
   return value;
 }

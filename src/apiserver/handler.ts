@@ -179,7 +179,7 @@ function checkScope({ info, resource }: VerbRequest): void {
   const { ref } = resource.def;
   if (ref.namespaced) {
     if (info.namespace === '' && info.name !== '') throw notServed();
-  } else if (info.namespace !== '' && ref.plural !== 'namespaces') throw notServed();
+  } else if (info.namespace !== '' && !(ref.plural === 'namespaces' && info.namespace === info.name)) throw notServed();
 }
 
 async function handleVerb(options: HandlerOptions, r: VerbRequest): Promise<ApiResponse> {

@@ -87,7 +87,7 @@ export function validateRequest(csr: CertificateSigningRequest): readonly FieldE
     errors.push({
       field: 'spec.request',
       type: 'FieldValueInvalid',
-      message: `Invalid value: ${JSON.stringify(csr.spec.request.slice(0, 100))}: ${error instanceof Error ? error.message : String(error)}`,
+      message: `Invalid value: ${JSON.stringify((csr.spec.request ?? '').slice(0, 100))}: ${error instanceof Error ? error.message : String(error)}`,
     });
   }
   if ((usages ?? []).length === 0) errors.push({ field: 'spec.usages', type: 'FieldValueRequired', message: 'Required value' });

@@ -3,12 +3,11 @@ import { decodeObject } from '#kube/decode.ts';
 import type { Scale } from '#kube/generated/autoscaling-v1.ts';
 import type { Draft, ScaleDef } from '#kube/kind.ts';
 import type { KubeObject, Stored } from '#kube/object.ts';
-import { parseBody } from '#kube/parse-body.ts';
 import type { ResourceRef } from '#kube/refs.ts';
 import { kindSchema } from '#kube/schema-registry.ts';
 import { conflict, invalid, notFound, StatusError } from '#kube/status-error.ts';
 import type { CachedEntry } from '#store/contract.ts';
-import { readDraft, requireBody } from '../codec.ts';
+import { parseValue, readDraft } from '../codec.ts';
 import type { ApiResponse } from '../contract.ts';
 import type { VerbRequest } from '../core.ts';
 import { matchName, matchNamespace, metaOf, specChanged } from '../meta.ts';
@@ -107,7 +106,7 @@ function sentScale(r: VerbRequest): WantedScale {
 
 function patchedScale(r: VerbRequest, scale: ScaleDef): WantedScale {
   const type = patchTypeOf(r.request, false);
-  const value = r.request.object ?? parseBody(requireBody(r.request), type === 'apply' ? 'yaml' : 'json', false).value;
+  const value = r.request.object ?? parseValue(r.request, type === 'apply' ? 'yaml' : 'json');
   if (type === 'apply') return () => decodeObject(scaleKind, value).object;
   return (current) => decodeObject(scaleKind, applyPatch(type, scaleOf(current, scale), value, scaleKind)).object;
 }

@@ -2,12 +2,11 @@
 import type { FieldValidation } from '#kube/decode.ts';
 import type { KindDef } from '#kube/kind.ts';
 import type { Stored } from '#kube/object.ts';
-import { parseBody } from '#kube/parse-body.ts';
 import { applyJsonPatch } from '#kube/patch-json.ts';
 import { applyMergePatch } from '#kube/patch-merge.ts';
 import { applyStrategicPatch } from '#kube/patch-strategic.ts';
 import { badRequest, type FieldError, invalid, StatusError } from '#kube/status-error.ts';
-import { draftOf, requireBody } from '../codec.ts';
+import { draftOf, parseValue } from '../codec.ts';
 import type { ApiRequest, ApiResponse } from '../contract.ts';
 import type { VerbRequest } from '../core.ts';
 import { appliedObject, resolveDefinition } from '../managed-fields.ts';
@@ -40,8 +39,7 @@ export function patchTypeOf(request: ApiRequest, custom: boolean): PatchType {
 /** The parsed patch. Throws StatusError BadRequest. */
 function patchBody(request: ApiRequest, type: PatchType): unknown {
   if (request.object !== undefined) return request.object;
-  const { value } = parseBody(requireBody(request), type === 'apply' ? 'yaml' : 'json', false);
-  return value;
+  return parseValue(request, type === 'apply' ? 'yaml' : 'json');
 }
 
 /** Applies a patch (but not server-side apply) to a JSON value. Throws StatusError. */
