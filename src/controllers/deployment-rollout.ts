@@ -109,8 +109,8 @@ async function adjustNewSet(r: Rollout, set: StoredReplicaSet, revision: number)
 
 async function setRevision(r: Rollout, revision: string | undefined): Promise<void> {
   if (revision === undefined || r.d.metadata.annotations?.[revisionAnnotation] === revision) return;
-  const patch = { metadata: { uid: r.d.metadata.uid, annotations: { [revisionAnnotation]: revision } } };
-  r.d = await r.deps.client.patch(deployments, atOf(r.d), 'merge', patch, { signal: r.signal });
+  const metadata = { ...r.d.metadata, annotations: { ...r.d.metadata.annotations, [revisionAnnotation]: revision } };
+  r.d = await r.deps.client.update(deployments, { ...r.d, metadata }, { signal: r.signal });
 }
 
 async function createNewSet(r: Rollout, old: readonly StoredReplicaSet[], revision: number): Promise<void> {

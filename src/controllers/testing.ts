@@ -1,5 +1,6 @@
 /** A cluster for tests: a real API server over the memory store, the controllers under test, a stepped clock, and pods that do as told. */
 import { setImmediate } from 'node:timers/promises';
+import { type Authorization, createAuthorization } from '#apiserver/authz/authorizer.ts';
 import { createInProcessTransport } from '#apiserver/in-process.ts';
 import { admin, startTestServer } from '#apiserver/testing.ts';
 import type { KubeClient } from '#client/contract.ts';
@@ -52,13 +53,27 @@ export const testConfig: ControllerConfig = {
 const quietRounds = 12;
 const maxRounds = 2000;
 
-export async function startCluster(controllers: readonly ControllerDef[], config: Partial<ControllerConfig> = {}): Promise<TestCluster> {
-  const { server, cache, clock, log, transport } = await startTestServer(builtinKinds);
+/** `rbac`: the controllers have the rights that upstream's bootstrap roles give them, and no others. */
+export async function startCluster(
+  controllers: readonly ControllerDef[],
+  config: Partial<ControllerConfig> = {},
+  options: { readonly rbac?: boolean } = {},
+): Promise<TestCluster> {
+  let authorization: Authorization | undefined;
+  const { server, cache, clock, log, transport } = await startTestServer(builtinKinds, {
+    authorize: (attributes, signal) => authorization?.authorize(attributes, signal) ?? { decision: 'allow', reason: '' },
+  });
   const client = createKubeClient(transport);
   for (const name of ['default', 'kube-system'])
     await client.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+  if (options.rbac === true) {
+    authorization = createAuthorization({ cache, store: server.objects, log });
+    await authorization.start();
+  }
+  const groups =
+    options.rbac === true ? ['system:serviceaccounts', 'system:serviceaccounts:kube-system', 'system:authenticated'] : admin.groups;
   const running = createControllers({
-    clientFor: (user) => createKubeClient(createInProcessTransport(server, { name: user, groups: admin.groups })),
+    clientFor: (user) => createKubeClient(createInProcessTransport(server, { name: user, groups })),
     clock,
     random: seededRandom(7),
     log,
@@ -143,6 +158,7 @@ export async function startCluster(controllers: readonly ControllerDef[], config
     },
     [Symbol.asyncDispose]: async () => {
       await running.stop();
+      await authorization?.stop();
     },
   };
 }
