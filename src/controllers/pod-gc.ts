@@ -32,13 +32,14 @@ function create({ client, informers, clock, log, config }: ControllerDeps) {
           message: message ?? '',
           lastTransitionTime: isoTime(clock.now()),
         };
-        const others = (pod.status?.conditions ?? []).filter((c) => c.type !== condition.type);
-        const status = {
-          ...pod.status,
-          phase: 'Failed',
-          conditions: message === undefined ? (pod.status?.conditions ?? []) : [...others, condition],
-        };
-        await client.update(pods, { ...pod, status }, { subresource: 'status', signal });
+        const status = { phase: 'Failed', ...(message === undefined ? {} : { conditions: [condition] }) };
+        await client.patch(
+          pods,
+          { namespace, name: podName },
+          'strategic',
+          { metadata: { uid }, status },
+          { subresource: 'status', signal },
+        );
       }
       await client.delete(pods, { namespace, name: podName }, { gracePeriodSeconds: 0, preconditions: { uid } }, { signal });
     } catch (error) {
