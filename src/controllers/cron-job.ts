@@ -60,7 +60,8 @@ function create(deps: ControllerDeps) {
   indexByController(allJobs);
 
   const scheduleOf = (cj: StoredCronJob): Schedule | undefined => {
-    const { schedule = '', timeZone } = cj.spec ?? {};
+    const schedule = cj.spec?.schedule ?? '';
+    const timeZone = cj.spec?.timeZone;
     if (timeZone !== undefined && !isTimeZone(timeZone)) {
       recorder.event(cj, 'Warning', 'UnknownTimeZone', `invalid timeZone: "${timeZone}": unknown time zone ${timeZone}`);
       return undefined;
