@@ -151,7 +151,7 @@ export function createAgent(config: AgentConfig, platform: Platform): Running {
       containerd.start(),
     ]);
     let identity: NodeIdentity = joined.identity;
-    const transports = (['kubelet', 'proxy'] as const).map((part) =>
+    const transports = (['kubelet', 'proxy', 'policy'] as const).map((part) =>
       createHttpsTransport({
         clock,
         random,
@@ -163,15 +163,16 @@ export function createAgent(config: AgentConfig, platform: Platform): Running {
     closeTransports = () => {
       for (const transport of transports) transport.close();
     };
-    const [client, proxyClient] = transports.map(createKubeClient) as [KubeClient, KubeClient];
-    const [informers, proxyInformers] = [client, proxyClient].map((c) =>
+    const [client, proxyClient, policyClient] = transports.map(createKubeClient) as [KubeClient, KubeClient, KubeClient];
+    const [informers, proxyInformers, policyInformers] = [client, proxyClient, policyClient].map((c) =>
       createInformerFactory({ client: c, clock, random, log: log.child('informers') }),
-    ) as [InformerFactory, InformerFactory];
+    ) as [InformerFactory, InformerFactory, InformerFactory];
     const net = createNodeNetwork({
       clock,
       random,
       client: proxyClient,
       informers: proxyInformers,
+      policyInformers,
       log,
       exec: realExec,
       nodeName: config.node.name,
@@ -192,7 +193,7 @@ export function createAgent(config: AgentConfig, platform: Platform): Running {
       endpoint: containerd.endpoint,
       identity: () => identity,
     });
-    for (const factory of [informers, proxyInformers]) factory.start(tasks);
+    for (const factory of [informers, proxyInformers, policyInformers]) factory.start(tasks);
     tasks.spawn(async (inner) => {
       while (!inner.aborted) {
         await clock.sleep(Math.max(60_000, Math.min(renewIdentityAt(identity) - clock.now(), 6 * 3_600_000)), inner);

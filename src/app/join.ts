@@ -26,10 +26,18 @@ export interface NodeIdentity {
   readonly certificates: Certificates;
 }
 
-/** `kubelet` is system:node:<name>; `proxy` is system:kube-proxy, which may read services and endpoints. */
-type Certificates = Readonly<Record<'kubelet' | 'proxy', string>>;
+/**
+ * `kubelet` is system:node:<name>; `proxy` is system:kube-proxy, which may read services and endpoints; `policy` is
+ * system:k3ts-controller, which may read network policies and the pods and namespaces they select.
+ */
+type NodePart = 'kubelet' | 'proxy' | 'policy';
+type Certificates = Readonly<Record<NodePart, string>>;
 
-const certificateNames = { kubelet: 'client-kubelet.crt', proxy: 'client-kube-proxy.crt' } as const;
+const certificateNames: Readonly<Record<NodePart, string>> = {
+  kubelet: 'client-kubelet.crt',
+  proxy: 'client-kube-proxy.crt',
+  policy: 'client-k3ts-controller.crt',
+};
 
 /** What the server tells nodes about the cluster: the body of /v1-k3ts/config. */
 export interface ClusterConfig {
@@ -168,13 +176,14 @@ async function stored(options: JoinOptions, now: number): Promise<Stored> {
   const pair = { key: createPrivateKey(keyText), keyPem: keyText };
   const kubelet = await readText(join(folder, certificateNames.kubelet));
   const proxy = await readText(join(folder, certificateNames.proxy));
-  if (kubelet === undefined || proxy === undefined) return pair;
-  const usable = [kubelet, proxy].every((text) => {
+  const policy = await readText(join(folder, certificateNames.policy));
+  if (kubelet === undefined || proxy === undefined || policy === undefined) return pair;
+  const usable = [kubelet, proxy, policy].every((text) => {
     const parsed = new X509Certificate(text);
     return parsed.checkPrivateKey(pair.key) && Date.parse(parsed.validTo) > now;
   });
   const named = new X509Certificate(kubelet).subject.split('\n').includes(`CN=system:node:${options.nodeName}`);
-  return usable && named ? { ...pair, certificates: { kubelet, proxy } } : pair;
+  return usable && named ? { ...pair, certificates: { kubelet, proxy, policy } } : pair;
 }
 
 async function fetchCertificates(
@@ -207,7 +216,8 @@ async function fetchCertificates(
   };
   // One after the other: the first records the node's password.
   const kubelet = await fetchOne(certificateNames.kubelet);
-  return { kubelet, proxy: await fetchOne(certificateNames.proxy) };
+  const [proxy, policy] = await Promise.all([fetchOne(certificateNames.proxy), fetchOne(certificateNames.policy)]);
+  return { kubelet, proxy, policy };
 }
 
 async function joinOnce(

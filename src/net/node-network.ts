@@ -169,12 +169,12 @@ async function run(state: State, signal: AbortSignal): Promise<void> {
   const { policyInformers } = deps;
   if (policyInformers !== undefined) {
     const enforcer = createPolicyEnforcer({
-      pods: policyInformers.informer(pods),
-      namespaces: policyInformers.informer(namespaces),
+      pods: () => policyInformers.informer(pods),
+      namespaces: () => policyInformers.informer(namespaces),
       policies: policyInformers.informer(networkPolicies),
       ...host,
     });
-    tasks.spawn((s) => enforcer.run(s));
+    tasks.spawn((s) => persistently(state, 'enforce network policies', s, () => enforcer.run(s)));
   }
   try {
     await tasks.join();

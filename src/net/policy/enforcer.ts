@@ -3,6 +3,7 @@ import type { Informer } from '#client/informer.ts';
 import type { Namespace, Pod } from '#kube/generated/core-v1.ts';
 import type { NetworkPolicy } from '#kube/generated/networking-v1.ts';
 import { objectKey, type Stored, splitKey } from '#kube/object.ts';
+import { TaskGroup } from '#lib/task-group.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Exec } from '#platform/exec.ts';
 import type { Logger } from '#platform/log.ts';
@@ -26,8 +27,9 @@ import {
 } from './rules.ts';
 
 export interface PolicyDeps {
-  readonly pods: Informer<Pod>;
-  readonly namespaces: Informer<Namespace>;
+  /** Asked for when the first policy comes: a cluster without policies costs no copy of its pods. */
+  readonly pods: () => Informer<Pod>;
+  readonly namespaces: () => Informer<Namespace>;
   readonly policies: Informer<NetworkPolicy>;
   readonly nodeName: string;
   readonly families: readonly Family[];
@@ -95,25 +97,43 @@ export function createPolicyEnforcer(deps: PolicyDeps): PolicyEnforcer {
   return {
     ready: loop.ready,
     run: async (signal) => {
-      await Promise.all([deps.pods.synced(signal), deps.namespaces.synced(signal), deps.policies.synced(signal)]);
-      const pod = changed((p: Stored<Pod>) => setPod(state, objectKey(p), policyPod(p)));
-      const space = changed((n: Stored<Namespace>) => state.groups.setNamespace(n.metadata.name, n.metadata.labels ?? {}));
-      const policy = changed((p: Stored<NetworkPolicy>) => void state.dirtyPolicies.set(objectKey(p), policyModel(p)));
-      const detach = [
-        deps.namespaces.addHandler({
-          added: space,
-          updated: space,
-          deleted: changed((n) => state.groups.setNamespace(n.metadata.name, undefined)),
-        }),
-        deps.pods.addHandler({ added: pod, updated: pod, deleted: changed((p) => setPod(state, objectKey(p), undefined)) }),
-        deps.policies.addHandler({
-          added: policy,
-          updated: policy,
-          deleted: changed((p) => void state.dirtyPolicies.set(objectKey(p), undefined)),
-        }),
-      ];
+      const detach: (() => void)[] = [];
+      await using tasks = new TaskGroup(signal);
+      const attach = async (): Promise<void> => {
+        const [pods, namespaces] = [deps.pods(), deps.namespaces()];
+        await Promise.all([pods.synced(tasks.signal), namespaces.synced(tasks.signal)]);
+        const pod = changed((p: Stored<Pod>) => setPod(state, objectKey(p), policyPod(p)));
+        const space = changed((n: Stored<Namespace>) => state.groups.setNamespace(n.metadata.name, n.metadata.labels ?? {}));
+        const policy = changed((p: Stored<NetworkPolicy>) => void state.dirtyPolicies.set(objectKey(p), policyModel(p)));
+        detach.push(
+          namespaces.addHandler({
+            added: space,
+            updated: space,
+            deleted: changed((n) => state.groups.setNamespace(n.metadata.name, undefined)),
+          }),
+          pods.addHandler({ added: pod, updated: pod, deleted: changed((p) => setPod(state, objectKey(p), undefined)) }),
+          deps.policies.addHandler({
+            added: policy,
+            updated: policy,
+            deleted: changed((p) => void state.dirtyPolicies.set(objectKey(p), undefined)),
+          }),
+        );
+      };
       try {
-        await loop.run(signal);
+        await deps.policies.synced(signal);
+        // What an earlier run has written stays until everything is known.
+        if (deps.policies.size() > 0) await attach();
+        else {
+          const first = Promise.withResolvers<void>();
+          detach.push(deps.policies.addHandler({ added: () => first.resolve() }));
+          signal.addEventListener('abort', () => first.resolve(), { once: true });
+          tasks.spawn(async () => {
+            await first.promise;
+            if (!signal.aborted) await attach();
+          });
+        }
+        await loop.run(tasks.signal);
+        await tasks.join();
       } finally {
         for (const d of detach) d();
       }
