@@ -60,6 +60,8 @@ export interface ApiServerOptions {
   readonly random: Random;
   readonly log: Logger;
   readonly config: ApiServerConfig;
+  /** Stands around every request, outermost last: audit, priority and fairness. */
+  readonly around?: readonly ((handle: Handle) => Handle)[];
   /** Figures of the store below the cache, for /metrics. */
   readonly storeStats: () => StoreStats;
   /** Shown by /readyz and /livez; asked at every request. */
@@ -111,7 +113,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   };
   const openRoutes = options.extraRoutes.filter((r) => r.access === 'none');
   const metrics = createMetrics({ cache, kinds: registry, storeStats: options.storeStats, gitVersion: config.version.gitVersion });
-  const handle = createHandler({
+  const inner = createHandler({
     core,
     metrics,
     reviews: options.reviews,
@@ -125,6 +127,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     ],
     alwaysAllowed: (path) => publicPaths.has(path) || openRoutes.some((r) => routeMatches(r, path)),
   });
+  const handle = (options.around ?? []).reduce((next, wrap) => wrap(next), inner);
   return {
     handle,
     objects,

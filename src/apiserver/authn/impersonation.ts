@@ -55,8 +55,18 @@ function targetOf(headers: RequestHeaders): Target | undefined {
   return { user, wanted };
 }
 
+/** A user with whoever acts as them, where somebody does. */
+export interface EffectiveUser extends UserInfo {
+  readonly impersonator?: UserInfo;
+}
+
 /** The user that the request acts as. Throws StatusError Forbidden where `user` may not act as them. */
-export async function impersonate(user: UserInfo, headers: RequestHeaders, authorize: Authorize, signal: AbortSignal): Promise<UserInfo> {
+export async function impersonate(
+  user: UserInfo,
+  headers: RequestHeaders,
+  authorize: Authorize,
+  signal: AbortSignal,
+): Promise<EffectiveUser> {
   const target = targetOf(headers);
   if (target === undefined) return user;
   for (const wanted of target.wanted) {
@@ -64,5 +74,5 @@ export async function impersonate(user: UserInfo, headers: RequestHeaders, autho
     const { decision, reason } = await authorize(attributes, signal);
     if (decision !== 'allow') throw forbiddenError(attributes, reason);
   }
-  return target.user;
+  return { ...target.user, impersonator: user };
 }

@@ -1,0 +1,216 @@
+/** Records requests as the policy wants: around the server's handler and its authentication. k8s.io/apiserver endpoints/filters/audit.go. */
+import { randomUUID } from 'node:crypto';
+import type { StatusError } from '#kube/status-error.ts';
+import { isStatus, toStatus } from '#kube/status-error.ts';
+import type { Clock } from '#platform/clock.ts';
+import type { EffectiveUser } from '../authn/impersonation.ts';
+import { userInfoObject } from '../authn/reviews.ts';
+import type { ApiRequest, ApiResponse, Authenticate, Authorize, Decision, UserInfo, WatchMessage } from '../contract.ts';
+import { parseRequestInfo, type RequestInfo } from '../request-info.ts';
+import type { AuditSink } from './log-file.ts';
+import { type AuditDecision, type AuditPolicy, auditDecision, type Stage } from './policy.ts';
+
+export type Handle = (request: ApiRequest) => Promise<ApiResponse>;
+
+export interface Audit {
+  readonly handle: (inner: Handle) => Handle;
+  /** Records refused credentials. */
+  readonly authenticate: (inner: Authenticate) => Authenticate;
+  /** Notes decisions for the annotations. */
+  readonly authorize: (inner: Authorize) => Authorize;
+}
+
+const micro = (ms: number): string => new Date(ms).toISOString().replace('Z', '000Z');
+
+function objectRef(info: RequestInfo): object | undefined {
+  if (!info.isResource) return undefined;
+  const { resource, namespace, name, group, version, subresource } = info;
+  return {
+    resource,
+    ...(namespace === '' ? {} : { namespace }),
+    ...(name === '' ? {} : { name }),
+    ...(group === '' ? {} : { apiGroup: group }),
+    apiVersion: version,
+    ...(subresource === '' ? {} : { subresource }),
+  };
+}
+
+function sourceIps(headers: ApiRequest['headers'], remote: string | undefined): readonly string[] {
+  const forwarded = (headers['x-forwarded-for'] ?? '')
+    .split(',')
+    .map((ip) => ip.trim())
+    .filter((ip) => ip !== '');
+  return remote === undefined || remote === '' || forwarded.includes(remote) ? forwarded : [...forwarded, remote.replace(/^::ffff:/, '')];
+}
+
+const isJson = (headers: ApiRequest['headers']): boolean => /json/.test(headers['content-type'] ?? 'application/json');
+
+/** Bodies as objects; what is no JSON is left out. */
+function requestObject(request: ApiRequest): unknown {
+  if (request.object !== undefined) return request.object;
+  if (request.body === undefined || !isJson(request.headers)) return undefined;
+  try {
+    return JSON.parse(Buffer.from(request.body).toString('utf8')) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+function responseObject(response: ApiResponse): unknown {
+  if (response.type === 'entry') return response.entry.object();
+  if (response.type === 'object') return response.object;
+  if (response.type !== 'list') return undefined;
+  return {
+    kind: `${response.def.ref.kind}List`,
+    metadata: { resourceVersion: String(response.revision) },
+    items: response.entries.map((e) => e.object()),
+  };
+}
+
+function withoutManagedFields(object: unknown): unknown {
+  if (typeof object !== 'object' || object === null || !('metadata' in object)) return object;
+  const { metadata } = object;
+  if (typeof metadata !== 'object' || metadata === null || !('managedFields' in metadata)) return object;
+  const { managedFields: _dropped, ...rest } = metadata;
+  return { ...object, metadata: rest };
+}
+
+function responseStatus(response: ApiResponse): object {
+  const code = 'status' in response ? response.status : 101;
+  if (response.type === 'object' && code >= 400 && typeof response.object === 'object' && response.object !== null) {
+    const { status, message, reason, details } = response.object as Readonly<Record<string, unknown>>;
+    return { metadata: {}, status, message, reason, details, code };
+  }
+  return { metadata: {}, code };
+}
+
+interface Recorder {
+  readonly decision: AuditDecision;
+  readonly emit: (stage: Stage, more?: object) => void;
+}
+
+function ended(response: ApiResponse, done: () => void): ApiResponse {
+  if (response.type === 'stream') {
+    response.stream.once('close', done);
+    return response;
+  }
+  if (response.type !== 'watch') return response;
+  async function* messages(from: AsyncIterable<WatchMessage>): AsyncIterable<WatchMessage> {
+    try {
+      yield* from;
+    } finally {
+      done();
+    }
+  }
+  return { ...response, messages: messages(response.messages) };
+}
+
+export function createAudit(policy: AuditPolicy, sink: AuditSink, clock: Clock): Audit {
+  const decisions = new WeakMap<AbortSignal, Decision>();
+
+  const record = (request: Omit<ApiRequest, 'user'>, user: EffectiveUser): Recorder | undefined => {
+    const info = parseRequestInfo(request.method, request.path, request.query);
+    const decision = auditDecision(policy, user, info, request.path);
+    if (decision.level === 'None') return undefined;
+    const query = request.query.toString();
+    const ref = objectRef(info);
+    const base = {
+      kind: 'Event',
+      apiVersion: 'audit.k8s.io/v1',
+      level: decision.level,
+      auditID: request.headers['audit-id'] ?? randomUUID(),
+      requestURI: query === '' ? request.path : `${request.path}?${query}`,
+      verb: info.verb,
+      user: userInfoObject(user.impersonator ?? user),
+      ...(user.impersonator === undefined ? {} : { impersonatedUser: userInfoObject(user) }),
+      sourceIPs: sourceIps(request.headers, request.remoteAddress),
+      ...(request.headers['user-agent'] === undefined ? {} : { userAgent: request.headers['user-agent'] }),
+      ...(ref === undefined ? {} : { objectRef: ref }),
+      requestReceivedTimestamp: micro(clock.now()),
+    };
+    const trim = (object: unknown): unknown => (decision.omitManagedFields ? withoutManagedFields(object) : object);
+    const body = decision.level === 'Metadata' ? undefined : trim(requestObject(request as ApiRequest));
+    return {
+      decision,
+      emit: (stage, more = {}) => {
+        if (decision.omitStages.includes(stage)) return;
+        const sent = stage === 'RequestReceived' || body === undefined ? {} : { requestObject: body };
+        sink.write({ ...base, stage, ...sent, ...more, stageTimestamp: micro(clock.now()) });
+      },
+    };
+  };
+
+  const finish = (recorder: Recorder, request: ApiRequest, response: ApiResponse): ApiResponse => {
+    const made = decisions.get(request.signal);
+    const annotations =
+      made === undefined
+        ? {}
+        : {
+            annotations: {
+              'authorization.k8s.io/decision': made.decision === 'allow' ? 'allow' : 'forbid',
+              'authorization.k8s.io/reason': made.reason,
+            },
+          };
+    const object = recorder.decision.level === 'RequestResponse' ? responseObject(response) : undefined;
+    const trimmed = recorder.decision.omitManagedFields ? withoutManagedFields(object) : object;
+    const more = {
+      responseStatus: responseStatus(response),
+      ...(trimmed === undefined ? {} : { responseObject: trimmed }),
+      ...annotations,
+    };
+    if (response.type !== 'watch' && response.type !== 'stream') {
+      recorder.emit('ResponseComplete', more);
+      return response;
+    }
+    recorder.emit('ResponseStarted', more);
+    return ended(response, () => recorder.emit('ResponseComplete', more));
+  };
+
+  return {
+    handle: (inner) => async (request) => {
+      let recorder: Recorder | undefined;
+      try {
+        recorder = record(request, request.user);
+      } catch {
+        // A path that cannot be read is answered by the handler.
+        return await inner(request);
+      }
+      if (recorder === undefined) return await inner(request);
+      recorder.emit('RequestReceived');
+      return finish(recorder, request, await inner(request));
+    },
+    authenticate: (inner) => async (request, signal) => {
+      try {
+        return await inner(request, signal);
+      } catch (error) {
+        if (isStatus(error, 'Unauthorized')) recordRefusal(request, signal, error, record);
+        throw error;
+      }
+    },
+    authorize: (inner) => (attributes, signal) => {
+      const note = (decision: Decision): Decision => {
+        if (!decisions.has(signal)) decisions.set(signal, decision);
+        return decision;
+      };
+      const pending = inner(attributes, signal);
+      return pending instanceof Promise ? pending.then(note) : note(pending);
+    },
+  };
+}
+
+const nobody: UserInfo = { name: '', groups: [] };
+
+function recordRefusal(
+  request: Parameters<Authenticate>[0],
+  signal: AbortSignal,
+  error: StatusError,
+  record: (request: Omit<ApiRequest, 'user'>, user: EffectiveUser) => Recorder | undefined,
+): void {
+  const { method, path, headers, remoteAddress } = request;
+  try {
+    const recorder = record({ method, path, headers, remoteAddress, query: new URLSearchParams(), body: undefined, signal }, nobody);
+    recorder?.emit('ResponseStarted', { responseStatus: { ...toStatus(error), kind: undefined, apiVersion: undefined } });
+  } catch {
+    // A path that cannot be read is not recorded.
+  }
+}
