@@ -9,6 +9,8 @@ const web = (version: string) => ({
     '/www/index.html': `version ${version}\n`,
     '/bin/serve': '#!/bin/sh\necho "serving $GREETING $(cat /etc/config/color)"\nexec httpd -f -p 8080 -h /www\n',
   },
+  // Debian's static busybox cannot look up names.
+  programs: ['/usr/bin/curl'],
   entrypoint: ['/bin/serve'],
 });
 
@@ -87,7 +89,8 @@ afterAll(async () => {
 
 const shop = (...args: string[]): Promise<string> => node.ok(['-n', 'shop', ...args]);
 const fetchWeb = async (): Promise<string> =>
-  (await node.kubectl(['-n', 'shop', 'exec', 'client', '--', 'wget', '-qO-', '-T', '5', 'http://web.shop.svc.cluster.local/'])).stdout;
+  (await node.kubectl(['-n', 'shop', 'exec', 'client', '--', 'curl', '-s', '--max-time', '5', 'http://web.shop.svc.cluster.local/']))
+    .stdout;
 
 describe('from a manifest to a running Deployment', () => {
   test('apply creates everything and rollout status waits for three ready pods', async () => {
@@ -111,7 +114,7 @@ describe('from a manifest to a running Deployment', () => {
 
   test('exec runs a command in the container and passes on its exit code', async () => {
     const pod = (await shop('get', 'pods', '-l', 'app=web', '-o', 'name')).trim().split('\n')[0] ?? '';
-    expect((await shop('exec', pod, '--', 'printenv', 'POD_NAME')).trim()).toBe(pod.replace('pod/', ''));
+    expect((await shop('exec', pod, '--', 'sh', '-c', 'echo $POD_NAME')).trim()).toBe(pod.replace('pod/', ''));
     expect((await node.kubectl(['-n', 'shop', 'exec', pod, '--', 'sh', '-c', 'exit 7'])).code).toBe(7);
     expect((await node.kubectl(['-n', 'shop', 'exec', '-i', pod, '--', 'cat'], 'through\n')).stdout).toBe('through\n');
   });

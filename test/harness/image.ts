@@ -1,13 +1,15 @@
 /** Container images made on the spot: Debian's static busybox with a few files, as a docker archive. */
 import { createHash } from 'node:crypto';
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { must } from './machine.ts';
 
 export interface ImageSpec {
   /** Full reference, e.g. example.test/web:1 */
   readonly name: string;
   readonly files?: Readonly<Record<string, string>>;
+  /** Programs of the machine to put into /bin, with the libraries that they load. */
+  readonly programs?: readonly string[];
   readonly entrypoint?: readonly string[];
   readonly command?: readonly string[];
   readonly env?: readonly string[];
@@ -15,6 +17,15 @@ export interface ImageSpec {
 }
 
 const busybox = '/usr/bin/busybox';
+
+async function addProgram(program: string, rootfs: string): Promise<void> {
+  rmSync(join(rootfs, 'bin', basename(program)), { force: true });
+  copyFileSync(program, join(rootfs, 'bin', basename(program)));
+  for (const [, library = ''] of (await must('ldd', [program])).matchAll(/(\/\S+) \(0x/g)) {
+    mkdirSync(join(rootfs, dirname(library)), { recursive: true });
+    copyFileSync(library, join(rootfs, library));
+  }
+}
 
 /** Writes the archive below `folder` and returns its path. */
 export async function buildImage(spec: ImageSpec, folder: string): Promise<string> {
@@ -33,6 +44,7 @@ export async function buildImage(spec: ImageSpec, folder: string): Promise<strin
     mkdirSync(dirname(join(rootfs, file)), { recursive: true });
     writeFileSync(join(rootfs, file), content, { mode: content.startsWith('#!') ? 0o755 : 0o644 });
   }
+  for (const program of spec.programs ?? []) await addProgram(program, rootfs);
   await must('tar', ['--owner=0', '--group=0', '-cf', join(work, 'layer.tar'), '-C', rootfs, '.']);
   const digest = createHash('sha256')
     .update(readFileSync(join(work, 'layer.tar')))
