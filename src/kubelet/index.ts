@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { KubeClient } from '#client/contract.ts';
 import { createEventRecorder } from '#client/events.ts';
 import type { InformerFactory } from '#client/informer-factory.ts';
-import type { Taint } from '#kube/generated/core-v1.ts';
+import type { Pod, Taint } from '#kube/generated/core-v1.ts';
 import { configMaps, nodes, pods, secrets, services } from '#kube/refs.ts';
 import { TaskGroup } from '#lib/task-group.ts';
 import type { Clock } from '#platform/clock.ts';
@@ -87,13 +87,13 @@ async function readHostDns(path: string) {
   return config;
 }
 
-function buildContext(
-  options: KubeletOptions,
-  machine: Machine,
-  cgroups: Cgroups,
-  tasks: TaskGroup,
-  hooks: { own: (id: string, uid: string) => void },
-): PodContext {
+/** What the manager of pods gives to the workers that it makes. */
+interface Hooks {
+  own: (id: string, uid: string) => void;
+  admitted: (uid: string) => readonly Pod[];
+}
+
+function buildContext(options: KubeletOptions, machine: Machine, cgroups: Cgroups, tasks: TaskGroup, hooks: Hooks): PodContext {
   const { client, clock, random, exec, paths } = options;
   const log = options.log.child('kubelet');
   const cri = createCri(options.endpoint);
@@ -160,6 +160,7 @@ function buildContext(
     event,
     own: (id, uid) => hooks.own(id, uid),
     nodeObject: () => nodeInformer.get(options.node.name),
+    admitted: (uid) => hooks.admitted(uid),
   };
 }
 
@@ -177,12 +178,13 @@ export function createKubelet(options: KubeletOptions): Kubelet {
     const machine = await readMachine();
     const cgroups = createCgroups(await detectCgroups(), { exec, log });
     await cgroups.prepare({ milliCpu: machine.milliCpu, memoryBytes: machine.memoryBytes });
-    const hooks = { own: (_id: string, _uid: string): void => undefined };
+    const hooks: Hooks = { own: () => undefined, admitted: () => [] };
     const context = buildContext(options, machine, cgroups, tasks, hooks);
     const podInformer = options.informers.informer(pods, { fieldSelector: `spec.nodeName=${options.node.name}` });
     const events = createEventSource(options.endpoint, { clock, log });
     const manager = createPodManager(context, podInformer, events);
     hooks.own = manager.own;
+    hooks.admitted = manager.admitted;
     parts = { context, manager, machine, cgroups };
     const agent = createNodeAgent({ options, settings, machine, context, log });
     tasks.spawn((signal) => agent.run(signal));

@@ -2,52 +2,79 @@
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import type { Cri } from '../cri/client.ts';
-import type { ExecStreams } from './exec.ts';
-import { failureStatus } from './exec.ts';
+import { type ExecStreams, failureStatus } from './exec.ts';
 import { channels, encodeFrame, FrameDecoder } from './frames.ts';
 
-/** Serves until the container or the user ends it. Ends the connection. */
-export async function serveAttach(connection: Duplex, containerId: string, streams: Omit<ExecStreams, 'command'>, cri: Cri): Promise<void> {
-  const { url } = await cri.attach({
-    containerId,
-    // Without it containerd ends the connection at once when the container has an open input.
-    stdin: true,
-    stdout: streams.stdout,
-    stderr: streams.stderr && !streams.tty,
-    tty: streams.tty,
-  });
+type AttachStreams = Omit<ExecStreams, 'command'>;
+
+async function open(containerId: string, streams: AttachStreams, cri: Cri): Promise<WebSocket> {
+  const { stdin, stdout, tty } = streams;
+  const { url } = await cri.attach({ containerId, stdin, stdout, stderr: streams.stderr && !tty, tty });
   const socket = new WebSocket(url.replace(/^http/, 'ws'), ['v4.channel.k8s.io'], { perMessageDeflate: false });
-  let status: Buffer | undefined;
-  await new Promise<void>((resolve) => {
+  await new Promise<void>((resolve, reject) => {
+    socket.once('open', resolve);
+    socket.once('error', reject);
+  });
+  return socket;
+}
+
+/**
+ * Serves until the container or the user ends it. Ends the connection. The v4 protocol cannot end one stream alone, so
+ * input has a connection of its own, whose end is the end of input.
+ */
+export async function serveAttach(connection: Duplex, containerId: string, streams: AttachStreams, cri: Cri): Promise<void> {
+  const end = (status: object): void => {
+    if (connection.writable) connection.end(encodeFrame(channels.error, Buffer.from(JSON.stringify(status))));
+  };
+  try {
+    // Without an input containerd ends an attachment at once when the container's input is open; it is never written to.
+    const output = await open(containerId, { ...streams, stdin: true }, cri);
+    const input = streams.stdin ? await open(containerId, { stdin: true, stdout: false, stderr: false, tty: streams.tty }, cri) : undefined;
+    copyIn(connection, input, output);
+    connection.once('close', () => {
+      input?.close();
+      output.close();
+    });
+    const status = await copyOut(output, connection);
+    input?.close();
+    end(status);
+  } catch (error) {
+    end(failureStatus(`error attaching to container: ${error instanceof Error ? error.message : String(error)}`));
+  }
+}
+
+/** Resolves with the status that containerd gave at the end. */
+function copyOut(socket: WebSocket, connection: Duplex): Promise<object> {
+  let status: object = { metadata: {}, status: 'Success' };
+  return new Promise((resolve) => {
     socket.on('message', (data: Buffer) => {
       const channel = data[0] ?? 0;
-      if (channel === channels.error) status = data.subarray(1);
-      else if (connection.writable && !connection.write(encodeFrame(channel, data.subarray(1)))) {
+      const payload = data.subarray(1);
+      if (channel === channels.error) status = JSON.parse(payload.toString('utf8')) as object;
+      // containerd opens every channel with an empty message.
+      else if (payload.length > 0 && connection.writable && !connection.write(encodeFrame(channel, payload))) {
         socket.pause();
         connection.once('drain', () => socket.resume());
       }
     });
-    socket.once('close', () => resolve());
     socket.once('error', (error) => {
-      status = Buffer.from(JSON.stringify(failureStatus(`error attaching to container: ${error.message}`)));
-      resolve();
+      status = failureStatus(`error attaching to container: ${error.message}`);
     });
-    connection.once('close', () => socket.close());
-    socket.once('open', () => copyIn(connection, socket, streams));
+    socket.once('close', () => resolve(status));
   });
-  if (connection.writable)
-    connection.end(encodeFrame(channels.error, status ?? Buffer.from(JSON.stringify({ metadata: {}, status: 'Success' }))));
 }
 
-function copyIn(connection: Duplex, socket: WebSocket, streams: { readonly stdin: boolean }): void {
+function copyIn(connection: Duplex, input: WebSocket | undefined, output: WebSocket): void {
   const decoder = new FrameDecoder();
+  input?.on('error', () => undefined);
+  const take = (channel: number, payload: Buffer): void => {
+    if (channel === channels.stdin) input?.send(Buffer.concat([Buffer.of(channel), payload]));
+    else if (channel === channels.resize) output.send(Buffer.concat([Buffer.of(channel), payload]));
+    else if (channel === channels.close && payload[0] === channels.stdin) input?.close();
+  };
   connection.on('data', (chunk: Buffer) => {
     try {
-      for (const { channel, payload } of decoder.push(chunk)) {
-        // The v4 protocol cannot close one channel alone.
-        if ((channel === channels.stdin && streams.stdin) || channel === channels.resize)
-          socket.send(Buffer.concat([Buffer.of(channel), payload]));
-      }
+      for (const { channel, payload } of decoder.push(chunk)) take(channel, payload);
     } catch (error) {
       connection.destroy(error instanceof Error ? error : new Error(String(error)));
     }

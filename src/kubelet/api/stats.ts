@@ -1,5 +1,6 @@
 /** What the node and its pods use: /stats/summary, after k8s.io/kubelet stats/v1alpha1. */
 import { readFile } from 'node:fs/promises';
+import { uptime } from 'node:os';
 import type { Clock } from '#platform/clock.ts';
 import { type CgroupHost, readUsage } from '../cgroups.ts';
 import type { Cri } from '../cri/client.ts';
@@ -88,7 +89,7 @@ export function parseNetDev(text: string): readonly {
 export function createStats(deps: StatsDeps): { readonly summary: () => Promise<Summary> } {
   const samples = new Map<string, Sample>();
   const pids = new Map<string, number>();
-  const bootMs = deps.clock.now() - deps.clock.monotonic();
+  const bootMs = deps.clock.now() - uptime() * 1000;
 
   /** CPU in use now, from the last two readings that are far enough apart. */
   function rate(key: string, nanos: number): number {

@@ -48,6 +48,8 @@ export interface PodContext {
   /** Routes events of the runtime about a sandbox or container to the pod. */
   readonly own: (id: string, podUid: string) => void;
   readonly nodeObject: () => Node | undefined;
+  /** Pods that this node has taken on and that have not ended, but this one. */
+  readonly admitted: (exceptUid: string) => readonly Pod[];
 }
 
 /** Where a container is in its pod's spec, as Events name it. */

@@ -15,6 +15,8 @@ export interface PodManager {
   /** Takes a pod that comes from elsewhere than the informer (static pods). */
   readonly add: (pod: Pod) => void;
   readonly remove: (uid: string, last?: Pod) => void;
+  /** Pods taken on that have not ended, but the one named. */
+  readonly admitted: (exceptUid: string) => readonly Pod[];
   readonly own: (id: string, podUid: string) => void;
   /** Begins handling pods; resolves when the pods of the API are known and what the runtime holds has been adopted. */
   readonly start: (tasks: TaskGroup) => Promise<void>;
@@ -102,6 +104,7 @@ export function createPodManager(context: PodContext, informer: Informer<Pod>, e
     list: () => [...workers.values()],
     add,
     remove: (uid, last) => workers.get(uid)?.removed(last),
+    admitted: (uid) => [...workers.values()].flatMap((w) => (w.identity.uid !== uid && w.admitted() ? (w.pod() ?? []) : [])),
     own: (id, uid) => void owners.set(id, uid),
     start: async (tasks) => {
       await informer.synced(tasks.signal);

@@ -2,6 +2,8 @@
 import { mkdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Container, EphemeralContainer, Pod, Secret } from '#kube/generated/core-v1.ts';
+import { runtimeClasses } from '#kube/refs.ts';
+import { isStatus } from '#kube/status-error.ts';
 import { makeDir } from '../files.ts';
 import { ImageError, runtimeErrorText } from '../images/puller.ts';
 import { containerConfig, type ImageFacts, logPath } from './container-config.ts';
@@ -44,6 +46,18 @@ async function configOfSandbox(context: PodContext, pod: Pod, attempt: number) {
   });
 }
 
+/** The handler that the pod's RuntimeClass names; '' is the runtime's default. */
+async function runtimeHandler(context: PodContext, pod: Pod): Promise<string> {
+  const name = pod.spec?.runtimeClassName;
+  if (!name) return '';
+  try {
+    return (await context.client.get(runtimeClasses, { name })).handler;
+  } catch (error) {
+    if (isStatus(error, 'NotFound')) throw new Error(`RuntimeClass "${name}" not found`, { cause: error });
+    throw error;
+  }
+}
+
 /** Makes a pod's sandbox with its network. Rejects with the runtime's error. */
 export async function createSandbox(context: PodContext, pod: Pod, attempt: number): Promise<SandboxState> {
   const identity = identityOf(pod);
@@ -55,7 +69,10 @@ export async function createSandbox(context: PodContext, pod: Pod, attempt: numb
   ]);
   const { podSandboxId } = await context
     .cri()
-    .runPodSandbox({ config: await configOfSandbox(context, pod, attempt), runtimeHandler: '' }, { timeoutMs: 240_000 });
+    .runPodSandbox(
+      { config: await configOfSandbox(context, pod, attempt), runtimeHandler: await runtimeHandler(context, pod) },
+      { timeoutMs: 240_000 },
+    );
   context.own(podSandboxId, identity.uid);
   await context.cgroups.settle(cgroup);
   const { status } = await context.cri().podSandboxStatus({ podSandboxId });

@@ -8,6 +8,7 @@ import { pods } from '#kube/refs.ts';
 import { isStatus } from '#kube/status-error.ts';
 import { backoffMs } from '#lib/backoff.ts';
 import type { Timer } from '#platform/clock.ts';
+import { refusePod } from './admission.ts';
 import type { StartFailure } from './container-status.ts';
 import type { PodContext } from './context.ts';
 import { forgetPod, removeDeadContainers } from './gc.ts';
@@ -25,6 +26,8 @@ export interface PodWorker {
   /** The pod as the API last showed it; undefined when only the runtime knows it. */
   readonly pod: () => Pod | undefined;
   readonly runtime: () => PodRuntime | undefined;
+  /** The node has taken the pod on, and it has not ended. */
+  readonly admitted: () => boolean;
   readonly update: (pod: Pod) => void;
   /** The API no longer has the pod: everything of it is to go. `last` is its last state there. */
   readonly removed: (last?: Pod) => void;
@@ -84,6 +87,7 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
   let removed = initial === undefined;
   let finished = false;
   let seeded = false;
+  let admitted = false;
   let dirtyVolumes = false;
   let pending = true;
   let signalWake: (() => void) | undefined;
@@ -170,8 +174,22 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
     return start + seconds * 1000 - clock.now();
   }
 
+  /** Decided once. What runs already was admitted before a restart. */
+  function admit(pod: Pod): boolean {
+    if (admitted) return true;
+    const known = state.runtime.sandboxes.length > 0 || isTerminal(pod.status);
+    const refusal = known ? undefined : refusePod(pod, context.admitted(identity.uid), context.nodeObject());
+    admitted = refusal === undefined;
+    if (refusal === undefined) return true;
+    state.verdict = { reason: refusal.reason, message: `Pod was rejected: ${refusal.message}` };
+    context.event(pod, undefined, 'Warning', refusal.reason, refusal.message);
+    state.phase = 'ending';
+    return false;
+  }
+
   async function syncPass(pod: Pod): Promise<number | undefined> {
     await refresh();
+    if (!admit(pod)) return 0;
     seedProbes(pod);
     context.prober.sync(pod, state.runtime, podIp(pod), wake);
     const status = publish();
@@ -299,6 +317,7 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
     identity,
     pod: () => state.pod,
     runtime: () => state.runtime,
+    admitted: () => admitted && state.phase === 'syncing',
     update: (pod) => {
       const before = state.pod;
       state.pod = pod;
