@@ -9,13 +9,13 @@ import { isStatus } from '#kube/status-error.ts';
 import { backoffMs } from '#lib/backoff.ts';
 import type { Timer } from '#platform/clock.ts';
 import { refusePod } from './admission.ts';
-import type { StartFailure } from './container-status.ts';
+import { type StartFailure, timeText } from './container-status.ts';
 import type { PodContext } from './context.ts';
 import { forgetPod, removeDeadContainers } from './gc.ts';
 import { killPod } from './kill.ts';
 import { lastWords } from './last-words.ts';
 import { type PodIdentity, podText } from './names.ts';
-import { podCgroup } from './resources.ts';
+import { podCgroup, qosClass } from './resources.ts';
 import { createRestartBackoff } from './restart-backoff.ts';
 import { type PodRuntime, readPodRuntime } from './runtime.ts';
 import { podIpsOf, podStatus } from './status.ts';
@@ -88,6 +88,7 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
   let finished = false;
   let seeded = false;
   let admitted = false;
+  let refused = false;
   let dirtyVolumes = false;
   let pending = true;
   let signalWake: (() => void) | undefined;
@@ -133,6 +134,17 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
     const { pod, runtime } = state;
     if (pod === undefined || removed) return undefined;
     const old = context.statuses.get(identity.uid) ?? pod.status ?? {};
+    if (refused && state.verdict !== undefined) {
+      const status = {
+        ...old,
+        ...state.verdict,
+        phase: 'Failed',
+        qosClass: old.qosClass ?? qosClass(pod),
+        startTime: old.startTime ?? timeText(state.startedMs),
+      };
+      context.statuses.set(identity, status);
+      return status;
+    }
     const status = podStatus({
       pod,
       runtime,
@@ -180,6 +192,7 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
     const known = state.runtime.sandboxes.length > 0 || isTerminal(pod.status);
     const refusal = known ? undefined : refusePod(pod, context.admitted(identity.uid), context.nodeObject());
     admitted = refusal === undefined;
+    refused = !admitted;
     if (refusal === undefined) return true;
     state.verdict = { reason: refusal.reason, message: `Pod was rejected: ${refusal.message}` };
     context.event(pod, undefined, 'Warning', refusal.reason, refusal.message);
