@@ -1,7 +1,8 @@
 /** /openapi/v3 and below, /openapi/v2: made on first use after a change of the registry, then served from memory. */
 import { createHash } from 'node:crypto';
 import { openApiV2, openApiV3 } from '#kube/openapi.ts';
-import type { Descriptions } from '#kube/openapi-schema.ts';
+import type { Descriptions, Json } from '#kube/openapi-schema.ts';
+import { encodeOpenApiV2, openApiV2Media } from '#kube/openapi-v2-protobuf.ts';
 import { loadDescriptions } from '#kube/schema-registry.ts';
 import { StatusError } from '#kube/status-error.ts';
 import type { ApiRequest, ApiResponse } from '../contract.ts';
@@ -37,19 +38,26 @@ interface Documents {
   readonly paths: () => readonly string[];
   readonly v3: (path: string) => Promise<Document>;
   readonly v2: () => Promise<Document>;
+  /** The same as protobuf, which is all that kubectl takes. */
+  readonly v2Protobuf: () => Promise<Document>;
 }
 
 function createDocuments({ registry, version }: OpenApiOptions): Documents {
   let descriptions: Promise<Descriptions> | undefined;
   /** A document stays as long as the very resources it shows are served. */
   const made = new Map<string, { readonly resources: readonly Resource[]; readonly document: Promise<Document> }>();
-  const document = (key: string, resources: readonly Resource[], make: (descriptions: Descriptions) => unknown): Promise<Document> => {
+  const document = (
+    key: string,
+    resources: readonly Resource[],
+    make: (descriptions: Descriptions) => Json,
+    encode: (document: Json) => Buffer = (made) => Buffer.from(JSON.stringify(made)),
+  ): Promise<Document> => {
     const known = made.get(key);
     if (known !== undefined && known.resources.length === resources.length && known.resources.every((r, i) => r === resources[i]))
       return known.document;
     descriptions ??= loadDescriptions();
     const fresh = descriptions.then((texts) => {
-      const body = Buffer.from(JSON.stringify(make(texts)));
+      const body = encode(make(texts));
       return { body, hash: createHash('sha512').update(body).digest('hex').toUpperCase() };
     });
     made.set(key, { resources, document: fresh });
@@ -66,6 +74,11 @@ function createDocuments({ registry, version }: OpenApiOptions): Documents {
     v2: () => {
       const resources = registry.all();
       return document('v2', resources, (texts) => openApiV2(defs(resources), { version, descriptions: texts }));
+    },
+    v2Protobuf: () => {
+      const resources = registry.all();
+      const make = (texts: Descriptions): Json => openApiV2(defs(resources), { version, descriptions: texts });
+      return document('v2 protobuf', resources, make, encodeOpenApiV2);
     },
   };
 }
@@ -120,7 +133,16 @@ async function v3(documents: Documents, path: string, request: ApiRequest): Prom
   return json(document, request.query.has('hash') ? immutable : {});
 }
 
+/** How protobuf is asked for: old clients write an @ before the version. */
+const wantsProtobuf = /^application\/com\.github\.proto-openapi\.spec\.v2[@.]v1\.0\+protobuf/;
+
 async function v2(documents: Documents, request: ApiRequest): Promise<ApiResponse> {
+  if (wantsProtobuf.test(request.headers['accept'] ?? '')) {
+    const document = await documents.v2Protobuf();
+    if (request.headers['if-none-match'] === `"${document.hash}"`) return notModified(document);
+    const headers = { etag: `"${document.hash}"`, vary: 'Accept' };
+    return { type: 'bytes', status: 200, contentType: openApiV2Media, body: document.body, headers };
+  }
   acceptsJson(request);
   const document = await documents.v2();
   return request.headers['if-none-match'] === `"${document.hash}"` ? notModified(document) : json(document);
