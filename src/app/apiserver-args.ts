@@ -1,6 +1,7 @@
 /** What --kube-apiserver-arg may set: kube-apiserver's own flag names. */
 import { readFileSync } from 'node:fs';
 import { OptionError } from './options.ts';
+import { securityArgs } from './security-args.ts';
 
 export interface ApiserverSettings {
   readonly anonymous: boolean;
@@ -27,13 +28,19 @@ function duration(name: string, text: string): number {
   return parts.reduce((sum, p) => sum + Number(p[1]) * (units[p[2] ?? ''] ?? 0), 0);
 }
 
-const known = ['anonymous-auth', 'api-audiences', 'request-timeout', 'service-account-issuer', 'token-auth-file'] as const;
+const known: readonly string[] = [
+  'anonymous-auth',
+  'api-audiences',
+  'request-timeout',
+  'service-account-issuer',
+  'token-auth-file',
+  ...securityArgs,
+];
 
 /** Throws OptionError for a setting that does not exist or has a bad value. */
 export function apiserverSettings(args: ReadonlyMap<string, string>): ApiserverSettings {
   for (const name of args.keys()) {
-    if (!known.some((k) => k === name))
-      throw new OptionError(`kube-apiserver-arg: "${name}" is not a setting; there are ${known.join(', ')}`);
+    if (!known.includes(name)) throw new OptionError(`kube-apiserver-arg: "${name}" is not a setting; there are ${known.join(', ')}`);
   }
   const list = (name: string): readonly string[] | undefined =>
     args

@@ -3,6 +3,8 @@ import { createPrivateKey } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createAdmissionPlugins } from '#apiserver/admission/index.ts';
+import { createAudit } from '#apiserver/audit/audit.ts';
+import { openAuditLog } from '#apiserver/audit/log-file.ts';
 import { type Auth, createAuth } from '#apiserver/auth.ts';
 import type { UserInfo } from '#apiserver/contract.ts';
 import type { HealthCheck } from '#apiserver/health.ts';
@@ -24,11 +26,13 @@ import type { Random } from '#platform/random.ts';
 import { builtinKinds } from '#resources/index.ts';
 import type { Store, WatchCache } from '#store/contract.ts';
 import { createSqliteStore } from '#store/drivers/sqlite/sqlite-store.ts';
+import { createEncryptedStore } from '#store/encryption.ts';
 import { createWatchCache } from '#store/watch-cache.ts';
 import type { ApiserverSettings } from './apiserver-args.ts';
 import { paths, type ServerConfig } from './config.ts';
 import type { ClusterConfig } from './join.ts';
 import { lateObjectStore } from './late.ts';
+import type { SecuritySettings } from './security-args.ts';
 import { startThread } from './threads.ts';
 import { buildInfo } from './version.ts';
 
@@ -45,6 +49,8 @@ export interface ControlPlane {
   readonly auth: Auth;
   readonly http: HttpServer;
   readonly tunnel: Tunnel;
+  /** Writes the audit events that are pending. */
+  readonly closeAudit: () => Promise<void>;
   /** Keys and certificates as they are now. */
   readonly pki: () => Pki;
   /** Puts renewed certificates into use. */
@@ -86,7 +92,7 @@ function pkiOptionsOf(config: ServerConfig): Omit<PkiOptions, 'now'> {
 /** Opens the store and makes what is missing. Rejects with an Error that says what is wrong. */
 export async function createControlPlane(
   config: ServerConfig,
-  settings: ApiserverSettings,
+  settings: ApiserverSettings & { readonly security: SecuritySettings },
   checks: () => readonly HealthCheck[],
   platform: Platform,
 ): Promise<ControlPlane> {
@@ -94,13 +100,18 @@ export async function createControlPlane(
   const where = paths(config.dataDir);
   mkdirSync(dirname(where.database), { recursive: true, mode: 0o700 });
   const pkiOptions = pkiOptionsOf(config);
-  const [firstPki, store] = await Promise.all([
+  const { security } = settings;
+  const [firstPki, bareStore] = await Promise.all([
     ensurePki(where.server, { ...pkiOptions, now: clock.now() }),
     createSqliteStore(
       { file: where.database, startWorker: (data) => startThread('store-worker', data) },
       { clock, log: log.child('store') },
     ),
   ]);
+  const { encryption } = security;
+  const store = encryption === undefined ? bareStore : createEncryptedStore(bareStore, () => encryption);
+  const auditLog = security.audit === undefined ? undefined : await openAuditLog(security.audit.log, { clock, log: log.child('audit') });
+  const audit = security.audit === undefined || auditLog === undefined ? undefined : createAudit(security.audit.policy, auditLog, clock);
   let pki = firstPki;
   let authorities = authoritiesOf(firstPki);
   const cache = await createWatchCache(store, { present: presentStored }, { clock, log: log.child('cache') });
@@ -125,7 +136,8 @@ export async function createControlPlane(
       issuers: settings.issuers,
       ...(settings.audiences === undefined ? {} : { audiences: settings.audiences }),
       ...(settings.tokenFile === undefined ? {} : { tokenFile: settings.tokenFile }),
-      anonymous: settings.anonymous,
+      anonymous: security.anonymous ?? settings.anonymous,
+      ...security.auth,
       jwksUri: () => `https://${address}/openid/v1/jwks`,
       joinConfig: () => cluster,
       apiServers: () => [address],
@@ -136,7 +148,8 @@ export async function createControlPlane(
   const api = createApiServer({
     cache,
     kinds: builtinKinds,
-    authorize: auth.authorize,
+    authorize: audit === undefined ? auth.authorize : audit.authorize(auth.authorize),
+    around: audit === undefined ? [] : [audit.handle],
     admission: (own) => [...createAdmissionPlugins({ objects: own, clock, random }), ...auth.admission],
     subresources: [...auth.subresources, ...nodeSubresources(tunnel)],
     reviews: auth.reviews,
@@ -155,7 +168,10 @@ export async function createControlPlane(
     },
   });
   objects.bind(api.objects);
-  const http = api.createHttp({ tls: tlsOf(pki), authenticate: auth.authenticate });
+  const http = api.createHttp({
+    tls: tlsOf(pki),
+    authenticate: audit === undefined ? auth.authenticate : audit.authenticate(auth.authenticate),
+  });
   return {
     store,
     cache,
@@ -163,6 +179,7 @@ export async function createControlPlane(
     auth,
     http,
     tunnel,
+    closeAudit: async () => await auditLog?.close(),
     pki: () => pki,
     usePki: (renewed) => {
       pki = renewed;

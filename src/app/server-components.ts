@@ -1,5 +1,6 @@
 /** What a running server consists of. Adding a part is one entry here. */
 import { chmodSync } from 'node:fs';
+import { signLegacyToken } from '#apiserver/serviceaccount-tokens.ts';
 import { createInformerFactory } from '#client/informer-factory.ts';
 import { controllers } from '#controllers/index.ts';
 import { createControllers } from '#controllers/run.ts';
@@ -120,7 +121,12 @@ const controllerManager: ServerComponent = {
         nodeMonitorGraceMs: 50_000,
         terminatedPodThreshold: 12_500,
         rootCa: plane.pki().serverCa.certPem,
-        csrSigners: [],
+        csrSigners: plane.auth.signers,
+        legacyToken: ({ namespace, serviceAccount, serviceAccountUid, secret }) =>
+          signLegacyToken(
+            { namespace, serviceAccount: { name: serviceAccount, uid: serviceAccountUid }, secretName: secret },
+            plane.auth.tokenOptions,
+          ),
       },
     }),
 };

@@ -11,6 +11,7 @@ import { flagsOf } from './flags.ts';
 import { checkKubeletArgs } from './kubelet-args.ts';
 import { OptionError, type OptionSources, resolveOptions } from './options.ts';
 import { runUntilSignal } from './process.ts';
+import { securitySettings } from './security-args.ts';
 import { serverComponents } from './server-components.ts';
 import { gitVersion } from './version.ts';
 
@@ -18,6 +19,7 @@ import { gitVersion } from './version.ts';
 export async function runServer(sources: OptionSources): Promise<void> {
   const config = serverConfig(resolveOptions(flagsOf('server'), sources));
   const settings = apiserverSettings(config.apiserverArgs);
+  const security = await securitySettings(config.apiserverArgs);
   checkKubeletArgs(config);
   if (!config.disableAgent && process.getuid?.() !== 0) throw new OptionError('a node needs root: run as root, or with --disable-agent');
   process.umask(0o077);
@@ -31,13 +33,14 @@ export async function runServer(sources: OptionSources): Promise<void> {
         // The node may come and go without the API being any less ready.
         .filter(([name]) => name !== 'agent')
         .map(([name, notReady]) => ({ name, problem: () => notReady, live: false }));
-    const plane = await createControlPlane(config, settings, checks, platform);
+    const plane = await createControlPlane(config, { ...settings, security }, checks, platform);
     system = createSystem(serverComponents, config, { config, plane, platform });
     const running = system;
     return {
       start: running.start,
       stop: async () => {
         await running.stop();
+        await plane.closeAudit();
         await plane.cache.close();
         await plane.store.close();
       },
