@@ -93,6 +93,8 @@ type Create = <T extends KubeObject>(ref: ResourceRef<T>, object: T) => Promise<
 /** The endpoints of the service `kubernetes` are this server's address: also when it has changed since. */
 async function publishEndpoints(create: Create, objects: ObjectStore, options: BootstrapOptions): Promise<void> {
   const { advertiseAddress, port } = options;
+  // A machine without a network has only the loopback address, which endpoints may not hold: no pod would reach it.
+  if (/^127\.|^::1$/.test(advertiseAddress)) return;
   const ports = [{ name: 'https', port, protocol: 'TCP' }];
   const subsets = [{ addresses: [{ ip: advertiseAddress }], ports }];
   const list = [{ addresses: [advertiseAddress], conditions: { ready: true } }];
