@@ -22,7 +22,8 @@ export async function runCommand(args: readonly string[]): Promise<void> {
       'boolean-negation': false,
       'dot-notation': false,
     })
-    .strict()
+    .strictCommands()
+    .strictOptions()
     .demandCommand(1, 'Say which command to run.')
     .recommendCommands()
     .version('version', 'Show the version', `k3ts version ${gitVersion}\nnode version ${process.version}`)
@@ -37,8 +38,8 @@ export async function runCommand(args: readonly string[]): Promise<void> {
     // Only what the user can mend is shown bare; anything else is a bug and keeps its stack.
     const expected = error === undefined || error === null || error.name === 'OptionError' || error.name === 'YError';
     process.stderr.write(`k3ts: ${expected ? (message ?? error?.message) : (error.stack ?? error.message)}\n`);
-    if (error === undefined || error === null)
-      process.stderr.write(`Run "k3ts ${args[0]?.startsWith('-') === false ? `${args[0]} ` : ''}--help" for what there is.\n`);
+    const known = commands.some((c) => c.command === args[0]);
+    if (error === undefined || error === null) process.stderr.write(`Run "k3ts ${known ? `${args[0]} ` : ''}--help" for what there is.\n`);
     process.exit(1);
   });
   await parser.parseAsync();

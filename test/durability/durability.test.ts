@@ -20,5 +20,5 @@ test('every acknowledged write survives 50 kills with SIGKILL under concurrent w
   expect({ ...result, log }).toMatchObject({ code: 0 });
   const report = JSON.parse(result.stdout) as { rounds: number; acknowledged: number; lost: string[]; backwards: string[] };
   expect(report).toMatchObject({ rounds: 50, lost: [], backwards: [] });
-  expect(report.acknowledged).toBeGreaterThan(1000);
+  expect(report.acknowledged).toBeGreaterThanOrEqual(1000);
 });

@@ -142,7 +142,10 @@ for (let round = 0; round <= rounds; round++) {
     let stop = false;
     const api = call;
     const writers = Array.from({ length: 16 }, (_, id) => writer(api, round, id, () => stop));
-    await sleep(50 + random() * 300);
+    // Some writes are acknowledged in each round; when exactly the end comes is left to chance.
+    const enough = count + 20 + random() * 60;
+    while (count < enough && server.exitCode === null) await sleep(1);
+    await sleep(random() * 30);
     server.kill('SIGKILL');
     stop = true;
     await Promise.all(writers);
