@@ -11,6 +11,7 @@ import type { HealthCheck } from '#apiserver/health.ts';
 import type { HttpServer, TlsMaterial } from '#apiserver/http/server.ts';
 import { createInProcessTransport } from '#apiserver/in-process.ts';
 import { type ApiServer, createApiServer } from '#apiserver/server.ts';
+import { createServiceDialer } from '#apiserver/service-endpoints.ts';
 import { nodeSubresources } from '#apiserver/subresources/streams.ts';
 import { createTunnel, type Tunnel } from '#apiserver/tunnel.ts';
 import { presentStored } from '#apiserver/view.ts';
@@ -150,7 +151,16 @@ export async function createControlPlane(
     kinds: builtinKinds,
     authorize: audit === undefined ? auth.authorize : audit.authorize(auth.authorize),
     around: audit === undefined ? [] : [audit.handle],
-    admission: (own) => [...createAdmissionPlugins({ objects: own, clock, random }), ...auth.admission],
+    admission: (own) =>
+      createAdmissionPlugins({
+        objects: own,
+        clock,
+        random,
+        log: log.child('admission'),
+        authorize: auth.authorize,
+        dialService: createServiceDialer(tunnel, own),
+        others: auth.admission,
+      }),
     subresources: [...auth.subresources, ...nodeSubresources(tunnel)],
     reviews: auth.reviews,
     extraRoutes: [...auth.routes, ...tunnel.routes],

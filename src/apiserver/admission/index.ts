@@ -1,7 +1,9 @@
 /** The admission plugins, in the order in which upstream runs them. */
+import { createCel } from '#kube/cel.ts';
 import type { Clock } from '#platform/clock.ts';
+import type { Logger } from '#platform/log.ts';
 import type { Random } from '#platform/random.ts';
-import type { AdmissionPlugin, ObjectStore } from '../contract.ts';
+import type { AdmissionPlugin, Authorize, ObjectStore } from '../contract.ts';
 import { createDefaultTolerationSeconds } from './default-toleration-seconds.ts';
 import { createLimitRanger } from './limit-ranger.ts';
 import { createNamespaceLifecycle } from './namespace-lifecycle.ts';
@@ -18,16 +20,28 @@ import {
   storageObjectInUseProtection,
 } from './storage-defaults.ts';
 import { taintNodesByCondition } from './taint-nodes-by-condition.ts';
+import { createValidatingAdmissionPolicy } from './validating-policy.ts';
+import { createWebhookCaller, type DialService } from './webhook-client.ts';
+import { createMutatingWebhooks, createValidatingWebhooks } from './webhooks.ts';
 
 export interface AdmissionDeps {
   readonly objects: ObjectStore;
   readonly clock: Clock;
   readonly random: Random;
+  readonly log: Logger;
+  /** What `authorizer` in expressions asks. */
+  readonly authorize: Authorize;
+  /** The way to webhooks that are services of the cluster. */
+  readonly dialService: DialService;
+  /** Plugins of other parts that stand before webhooks and quota: certificates, escalation. */
+  readonly others: readonly AdmissionPlugin[];
 }
 
 /** The plugins that are on by default. */
 export function createAdmissionPlugins(deps: AdmissionDeps): readonly AdmissionPlugin[] {
-  const { objects } = deps;
+  const { objects, authorize, random, log } = deps;
+  const expressions = { cel: createCel(), objects, authorize };
+  const webhooks = { ...expressions, call: createWebhookCaller(deps.dialService), random, log };
   return [
     createNamespaceLifecycle(objects),
     createLimitRanger(objects),
@@ -42,6 +56,10 @@ export function createAdmissionPlugins(deps: AdmissionDeps): readonly AdmissionP
     createPersistentVolumeClaimResize(objects),
     createRuntimeClass(objects),
     createDefaultIngressClass(objects),
+    ...deps.others,
+    createMutatingWebhooks(webhooks),
+    createValidatingAdmissionPolicy(expressions),
+    createValidatingWebhooks(webhooks),
     createResourceQuota(deps),
   ];
 }

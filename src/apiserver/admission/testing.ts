@@ -1,7 +1,7 @@
 /** Admission requests for tests of plugins. */
 import type { Draft, KindDef } from '#kube/kind.ts';
 import type { KubeObject } from '#kube/object.ts';
-import type { ResourceRef } from '#kube/refs.ts';
+import { configMaps, type ResourceRef } from '#kube/refs.ts';
 import type { AdmissionPlugin, AdmissionRequest, UserInfo } from '../contract.ts';
 
 export interface AskOptions extends Partial<Omit<AdmissionRequest, 'def' | 'object' | 'oldObject' | 'user'>> {
@@ -34,4 +34,9 @@ export async function ask(plugins: readonly AdmissionPlugin[], ref: ResourceRef,
   for (const plugin of plugins) if (plugin.admit !== undefined && plugin.handles(request)) await plugin.admit(request);
   for (const plugin of plugins) if (plugin.validate !== undefined && plugin.handles(request)) await plugin.validate(request);
   return object ?? ({ apiVersion: '', kind: '', metadata: {} } as Draft);
+}
+
+/** A kindOf that knows ConfigMap and nothing else: the kind of parameters in tests. */
+export function onlyConfigMaps(_group: string, _version: string, kind: string): KindDef | undefined {
+  return kind === 'ConfigMap' ? ({ ref: configMaps, schema: {} } as KindDef) : undefined;
 }

@@ -1,8 +1,9 @@
 /** pods/proxy, services/proxy and nodes/proxy: HTTP through the API server to what a node can reach. */
-import type { Pod, Service, ServicePort } from '#kube/generated/core-v1.ts';
-import { endpointSlices, nodes, pods, services } from '#kube/refs.ts';
-import { badRequest, notFound, StatusError } from '#kube/status-error.ts';
+import type { Pod } from '#kube/generated/core-v1.ts';
+import { nodes, pods, services } from '#kube/refs.ts';
+import { badRequest, notFound } from '#kube/status-error.ts';
 import type { ApiResponse, SubresourceDef, SubresourceRequest } from '../contract.ts';
+import { serviceEndpoint } from '../service-endpoints.ts';
 import type { Tunnel } from '../tunnel.ts';
 import { passOn } from './proxy-http.ts';
 
@@ -59,32 +60,9 @@ function podDestination(request: SubresourceRequest): Destination {
   return { scheme, host, port: number, node: pod.spec?.nodeName ?? '' };
 }
 
-function servicePort(service: Service, name: string, port: string): ServicePort {
-  const ports = service.spec?.ports ?? [];
-  const found = port === '' && ports.length === 1 ? ports[0] : ports.find((p) => (p.name ?? '') === port || String(p.port) === port);
-  if (found === undefined)
-    throw new StatusError('ServiceUnavailable', `no service port ${JSON.stringify(port)} found for service ${JSON.stringify(name)}`);
-  return found;
-}
-
 function serviceDestination(request: SubresourceRequest): Destination {
   const { scheme, name, port } = named(request, 'service');
-  const service = request.store.get(services, request.namespace, name);
-  if (service === undefined) throw notFound({ group: '', plural: 'services' }, name);
-  const wanted = servicePort(service, name, port);
-  const slices = request.store
-    .list(endpointSlices, request.namespace)
-    .filter((s) => s.metadata.labels?.['kubernetes.io/service-name'] === name);
-  const ready = slices.flatMap((slice) => {
-    const number = (slice.ports ?? []).find((p) => (p.name ?? '') === (wanted.name ?? ''))?.port;
-    if (number === undefined) return [];
-    return (slice.endpoints ?? [])
-      .filter((e) => e.conditions?.ready !== false)
-      .flatMap((e) => e.addresses.slice(0, 1).map((host) => ({ scheme, host, port: number, node: e.nodeName ?? '' })));
-  });
-  const chosen = ready[Math.floor(Math.random() * ready.length)];
-  if (chosen === undefined) throw new StatusError('ServiceUnavailable', `no endpoints available for service ${JSON.stringify(name)}`);
-  return chosen;
+  return { scheme, ...serviceEndpoint(request.store, request.namespace, name, port) };
 }
 
 /** Where the target's own paths begin, as the client sees them. */

@@ -1,0 +1,298 @@
+import { describe, expect, test } from 'vitest';
+import { createCel } from '#kube/cel.ts';
+import { configMaps, deployments, namespaces, pods } from '#kube/refs.ts';
+import { memoryLogger } from '#platform/log.ts';
+import { seededRandom } from '#platform/random.ts';
+import type { AdmissionRequest, Authorize } from '../contract.ts';
+import { fakeObjects } from '../fake-objects.ts';
+import { type MatchRule, matchesRule } from './match.ts';
+import { ask, onlyConfigMaps } from './testing.ts';
+import { createValidatingAdmissionPolicy } from './validating-policy.ts';
+import type { WebhookCall } from './webhook-client.ts';
+import { createMutatingWebhooks, createValidatingWebhooks } from './webhooks.ts';
+
+const cel = createCel();
+const group = { apiVersion: 'admissionregistration.k8s.io/v1' };
+const everything = { operations: ['*'], apiGroups: ['*'], apiVersions: ['*'], resources: ['*/*'] };
+const deployment = (replicas: number, metadata: object = {}): object => ({
+  apiVersion: 'apps/v1',
+  kind: 'Deployment',
+  metadata: { name: 'd', namespace: 'default', ...metadata },
+  spec: { replicas },
+});
+
+describe('rules', () => {
+  const request = (ref: typeof pods, subresource = ''): AdmissionRequest =>
+    ({ def: { ref }, subresource, operation: 'CREATE', name: 'n' }) as unknown as AdmissionRequest;
+  const rule = (resources: string[], more: MatchRule = {}): MatchRule => ({ ...everything, resources, ...more });
+
+  test.each<[MatchRule, AdmissionRequest, boolean]>([
+    [rule(['pods']), request(pods), true],
+    [rule(['pods']), request(pods, 'status'), false],
+    [rule(['*']), request(pods), true],
+    [rule(['*']), request(pods, 'status'), false],
+    [rule(['*/*']), request(pods, 'status'), true],
+    [rule(['pods/*']), request(pods), true],
+    [rule(['pods/status']), request(pods, 'status'), true],
+    [rule(['*/status']), request(pods, 'status'), true],
+    [rule(['*/status']), request(pods), false],
+    [rule(['pods'], { scope: 'Cluster' }), request(pods), false],
+    [rule(['namespaces'], { scope: 'Cluster' }), request(namespaces as never), true],
+    [rule(['pods'], { operations: ['UPDATE'] }), request(pods), false],
+    [rule(['pods'], { apiGroups: ['apps'] }), request(pods), false],
+    [rule(['pods'], { resourceNames: ['other'] }), request(pods), false],
+  ])('%j', (r, q, expected) => {
+    expect(matchesRule(r, q, true)).toBe(expected);
+  });
+
+  test('versions count only where the match is to be exact', () => {
+    const r = rule(['pods'], { apiVersions: ['v2'] });
+    expect(matchesRule(r, request(pods), true)).toBe(true);
+    expect(matchesRule(r, request(pods), false)).toBe(false);
+  });
+});
+
+describe('ValidatingAdmissionPolicy', () => {
+  const setup = (spec: object, binding: object = {}, authorize?: Authorize) => {
+    const objects = fakeObjects();
+    objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default', labels: { env: 'prod' } } });
+    objects.put({
+      ...group,
+      kind: 'ValidatingAdmissionPolicy',
+      metadata: { name: 'p' },
+      spec: { matchConstraints: { resourceRules: [everything] }, ...spec },
+    });
+    objects.put({
+      ...group,
+      kind: 'ValidatingAdmissionPolicyBinding',
+      metadata: { name: 'b' },
+      spec: { policyName: 'p', validationActions: ['Deny'], ...binding },
+    });
+    const withKinds = { ...objects, kindOf: onlyConfigMaps };
+    return {
+      objects,
+      plugins: [createValidatingAdmissionPolicy({ cel, objects: withKinds, ...(authorize === undefined ? {} : { authorize }) })],
+    };
+  };
+  const limit = { validations: [{ expression: 'object.spec.replicas <= 5' }] };
+
+  test('denies with upstream’s message and reason', async () => {
+    const { plugins } = setup(limit);
+    await expect(ask(plugins, deployments, { object: deployment(5) })).resolves.toBeDefined();
+    const message =
+      "deployments.apps \"d\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: failed expression: object.spec.replicas <= 5";
+    await expect(ask(plugins, deployments, { object: deployment(6) })).rejects.toMatchObject({ code: 422, reason: 'Invalid', message });
+  });
+
+  test.each<[string, object, string]>([
+    ['message', { message: 'too many' }, 'too many'],
+    ['messageExpression', { message: 'x', messageExpression: "'at most 5, not ' + string(object.spec.replicas)" }, 'at most 5, not 6'],
+    ['a messageExpression that fails', { message: 'x', messageExpression: 'object.nothing' }, 'x'],
+  ])('tells its %s', async (_what, more, text) => {
+    const { plugins } = setup({ validations: [{ expression: 'object.spec.replicas <= 5', ...more }] });
+    await expect(ask(plugins, deployments, { object: deployment(6) })).rejects.toThrow(`denied request: ${text}`);
+  });
+
+  test('a reason sets the code', async () => {
+    const { plugins } = setup({ validations: [{ expression: 'false', reason: 'Forbidden' }] });
+    await expect(ask(plugins, deployments, { object: deployment(1) })).rejects.toMatchObject({ code: 403, reason: 'Forbidden' });
+  });
+
+  test('sees the request, the namespace, the old object, its variables and its parameters', async () => {
+    const { plugins, objects } = setup(
+      {
+        paramKind: { apiVersion: 'v1', kind: 'ConfigMap' },
+        variables: [
+          { name: 'max', expression: 'int(params.data.max)' },
+          { name: 'twice', expression: 'variables.max * 2' },
+        ],
+        validations: [
+          {
+            expression:
+              "request.operation == 'UPDATE' && request.userInfo.username == 'alice' && request.resource.resource == 'deployments'",
+          },
+          { expression: "namespaceObject.metadata.labels.env == 'prod'" },
+          { expression: 'object.spec.replicas >= oldObject.spec.replicas' },
+          { expression: 'object.spec.replicas < variables.twice' },
+        ],
+      },
+      { paramRef: { name: 'limits', namespace: 'default', parameterNotFoundAction: 'Deny' } },
+    );
+    const update = (replicas: number) =>
+      ask(plugins, deployments, { operation: 'UPDATE', object: deployment(replicas), oldObject: deployment(1) });
+    await expect(update(1)).rejects.toThrow(
+      'failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction',
+    );
+    objects.put({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'limits', namespace: 'default' }, data: { max: '3' } } as never);
+    await expect(update(5)).resolves.toBeDefined();
+    await expect(update(6)).rejects.toThrow('failed expression: object.spec.replicas < variables.twice');
+    await expect(update(0)).rejects.toThrow('object.spec.replicas >= oldObject.spec.replicas');
+  });
+
+  test('may ask the authorizer', async () => {
+    const authorize: Authorize = (a) => ({
+      decision: a.verb === 'scale' && a.resource === 'deployments' && a.name === 'd' ? 'allow' : 'deny',
+      reason: 'because',
+    });
+    const expression =
+      "authorizer.requestResource.check('scale').allowed() && !authorizer.group('').resource('pods').check('get').allowed()";
+    const { plugins } = setup({ validations: [{ expression }] }, {}, authorize);
+    await expect(ask(plugins, deployments, { object: deployment(1) })).resolves.toBeDefined();
+  });
+
+  test('may warn instead, or only where its conditions and selectors say so', async () => {
+    const warnings: string[] = [];
+    await ask(setup(limit, { validationActions: ['Warn'] }).plugins, deployments, { object: deployment(6), warnings });
+    expect(warnings).toEqual([
+      "Validation failed for ValidatingAdmissionPolicy 'p' with binding 'b': failed expression: object.spec.replicas <= 5",
+    ]);
+    const conditional = setup({ ...limit, matchConditions: [{ name: 'c', expression: "object.metadata.name != 'd'" }] });
+    await expect(ask(conditional.plugins, deployments, { object: deployment(6) })).resolves.toBeDefined();
+    const elsewhere = setup(limit, { matchResources: { namespaceSelector: { matchLabels: { env: 'dev' } } } });
+    await expect(ask(elsewhere.plugins, deployments, { object: deployment(6) })).resolves.toBeDefined();
+    const labelled = setup({ ...limit, matchConstraints: { resourceRules: [everything], objectSelector: { matchLabels: { a: 'b' } } } });
+    await expect(ask(labelled.plugins, deployments, { object: deployment(6) })).resolves.toBeDefined();
+    await expect(ask(labelled.plugins, deployments, { object: deployment(6, { labels: { a: 'b' } }) })).rejects.toThrow('denied request');
+  });
+
+  test('that fails to evaluate or compile denies, unless it may be ignored', async () => {
+    const broken = { validations: [{ expression: 'object.spec.nothing > 1' }] };
+    await expect(ask(setup(broken).plugins, deployments, { object: deployment(1) })).rejects.toThrow(
+      "expression 'object.spec.nothing > 1' resulted in error: no such key: nothing",
+    );
+    await expect(ask(setup({ ...broken, failurePolicy: 'Ignore' }).plugins, deployments, { object: deployment(1) })).resolves.toBeDefined();
+    await expect(ask(setup({ validations: [{ expression: '1 +' }] }).plugins, deployments, { object: deployment(1) })).rejects.toThrow(
+      'compilation failed',
+    );
+    const circle = {
+      variables: [
+        { name: 'a', expression: 'variables.b' },
+        { name: 'b', expression: 'variables.a' },
+      ],
+      validations: [{ expression: 'variables.a == 1' }],
+    };
+    await expect(ask(setup(circle).plugins, deployments, { object: deployment(1) })).rejects.toThrow('resulted in error');
+  });
+});
+
+describe('webhooks', () => {
+  const setup = (kind: 'Validating' | 'Mutating', webhooks: readonly object[], answer: (call: WebhookCall) => unknown) => {
+    const objects = fakeObjects();
+    objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } });
+    const full = webhooks.map((w) => ({
+      name: 'w.example.com',
+      clientConfig: { url: 'https://w' },
+      rules: [everything],
+      sideEffects: 'None',
+      admissionReviewVersions: ['v1'],
+      ...w,
+    }));
+    objects.put({ ...group, kind: `${kind}WebhookConfiguration`, metadata: { name: 'c' }, webhooks: full } as never);
+    const calls: WebhookCall[] = [];
+    const call = async (c: WebhookCall): Promise<unknown> => {
+      calls.push({ ...c, body: structuredClone(c.body) });
+      const response = (await Promise.resolve(answer(c))) as object;
+      const { uid } = (c.body as { request: { uid: string } }).request;
+      return { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid, ...response } };
+    };
+    const deps = { cel, objects, call, random: seededRandom(1), log: memoryLogger() };
+    return { calls, plugins: [kind === 'Mutating' ? createMutatingWebhooks(deps) : createValidatingWebhooks(deps)] };
+  };
+  const configMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'm', namespace: 'default' }, data: { a: '1' } };
+  const base64 = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64');
+  const adding = (path: string, value: unknown): object => ({
+    allowed: true,
+    patchType: 'JSONPatch',
+    patch: base64([{ op: 'add', path, value }]),
+  });
+
+  test('are asked with an AdmissionReview', async () => {
+    const { calls, plugins } = setup('Validating', [{}], () => ({ allowed: true, warnings: ['careful'] }));
+    const warnings: string[] = [];
+    await ask(plugins, configMaps, { object: configMap, warnings });
+    expect(warnings).toEqual(['careful']);
+    expect(calls[0]?.body).toMatchObject({
+      apiVersion: 'admission.k8s.io/v1',
+      kind: 'AdmissionReview',
+      request: {
+        kind: { group: '', version: 'v1', kind: 'ConfigMap' },
+        resource: { group: '', version: 'v1', resource: 'configmaps' },
+        name: 'm',
+        namespace: 'default',
+        operation: 'CREATE',
+        userInfo: { username: 'alice', groups: ['system:authenticated'] },
+        object: configMap,
+        oldObject: null,
+        dryRun: false,
+      },
+    });
+  });
+
+  test.each<[object, number, string]>([
+    [{ allowed: false }, 400, 'admission webhook "w.example.com" denied the request without explanation'],
+    [{ allowed: false, status: { message: 'no' } }, 400, 'admission webhook "w.example.com" denied the request: no'],
+    [
+      { allowed: false, status: { code: 403, reason: 'Forbidden', message: 'no' } },
+      403,
+      'admission webhook "w.example.com" denied the request: no',
+    ],
+  ])('that answer %j refuse', async (answer, code, message) => {
+    const { plugins } = setup('Validating', [{}], () => answer);
+    await expect(ask(plugins, configMaps, { object: configMap })).rejects.toMatchObject({ code, message });
+  });
+
+  test('that cannot be called fail the request, unless they may be ignored', async () => {
+    const broken = (): never => {
+      throw new Error('connection refused');
+    };
+    await expect(ask(setup('Validating', [{}], broken).plugins, configMaps, { object: configMap })).rejects.toMatchObject({
+      code: 500,
+      message: 'Internal error occurred: failed calling webhook "w.example.com": connection refused',
+    });
+    await expect(
+      ask(setup('Validating', [{ failurePolicy: 'Ignore' }], broken).plugins, configMaps, { object: configMap }),
+    ).resolves.toBeDefined();
+    const wrongUid = setup('Validating', [{}], () => ({ allowed: true, uid: 'other' }));
+    await expect(ask(wrongUid.plugins, configMaps, { object: configMap })).rejects.toThrow('expected response.uid=');
+  });
+
+  test('change the object, one after another, and see what those before them did', async () => {
+    const { calls, plugins } = setup('Mutating', [{ name: 'one' }, { name: 'two' }], (c) => {
+      const { data } = (c.body as { request: { object: { data: Record<string, string> } } }).request.object;
+      return adding(`/data/k${Object.keys(data).length}`, 'x');
+    });
+    const draft = await ask(plugins, configMaps, { object: configMap });
+    expect(draft['data']).toEqual({ a: '1', k1: 'x', k2: 'x' });
+    expect(calls).toHaveLength(2);
+  });
+
+  test('that ask for it are called again when another changed the object after them', async () => {
+    const order: string[] = [];
+    const { plugins } = setup('Mutating', [{ name: 'one', reinvocationPolicy: 'IfNeeded' }, { name: 'two' }], (c) => {
+      const { data } = (c.body as { request: { object: { data: Record<string, string> } } }).request.object;
+      order.push(Object.keys(data).join());
+      return order.length === 2 ? adding('/data/b', '2') : { allowed: true };
+    });
+    await ask(plugins, configMaps, { object: configMap });
+    expect(order).toEqual(['a', 'a', 'a,b']);
+  });
+
+  test('are chosen by conditions and selectors, never for their own configuration', async () => {
+    const { calls, plugins } = setup(
+      'Validating',
+      [{ matchConditions: [{ name: 'c', expression: "object.metadata.name == 'x'" }] }],
+      () => ({ allowed: true }),
+    );
+    await ask(plugins, configMaps, { object: configMap });
+    expect(calls).toHaveLength(0);
+    await ask(plugins, configMaps, { object: { ...configMap, metadata: { name: 'x' } } });
+    expect(calls).toHaveLength(1);
+  });
+
+  test('with side effects refuse a dry run', async () => {
+    const { plugins } = setup('Validating', [{ sideEffects: 'Some' }], () => ({ allowed: true }));
+    await expect(ask(plugins, configMaps, { object: configMap, dryRun: true })).rejects.toThrow(
+      'admission webhook "w.example.com" does not support dry run',
+    );
+  });
+});
