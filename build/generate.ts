@@ -139,7 +139,13 @@ const goAliases: Readonly<Record<string, string>> = {
   ExtraValue: '[]string',
   Verbs: '[]string',
   FinalizerName: 'string',
+  ValidationRules: '[]ValidationRule',
+  JSONSchemaDefinitions: 'map[string]JSONSchemaProps',
+  JSONSchemaDependencies: 'map[string]JSONSchemaPropsOrStringArray',
 };
+
+/** Go structs without fields: that they are there is what they say. */
+const emptyStructs = new Set(['CustomResourceSubresourceStatus']);
 
 /** String types whose constants upstream does not mark `+enum`: other values are legal, or the OpenAPI documents leave them open. */
 const openTypes = new Set([
@@ -277,6 +283,8 @@ function generate(): void {
       return { schema: { ref: definitionName(owner, name) }, ts: alias };
     }
     const named = `${go.startsWith('types.') ? 'types' : (owner.split('/')[1] ?? '')}.${name}`;
+    if (emptyStructs.has(name))
+      return { schema: { type: 'object', properties: {}, goType: named }, ts: '{ readonly [key: string]: never }' };
     const alias = goAliases[name];
     if (alias !== undefined) {
       const plain = typed(gv, alias, imports, undefined);

@@ -170,6 +170,8 @@ export function forbiddenRequest(a: AuthorizationAttributes, reason: string): St
 
 async function handleResource(options: HandlerOptions, r: VerbRequest): Promise<ApiResponse> {
   checkScope(r);
+  const { deprecation } = r.resource.def;
+  if (deprecation !== undefined) r.warnings.push(deprecation);
   const response = r.info.subresource === '' ? await handleVerb(options, r) : await handleSubresource(r);
   return r.warnings.length === 0 ? response : { ...response, warnings: [...(response.warnings ?? []), ...new Set(r.warnings)] };
 }

@@ -205,11 +205,11 @@ export function validateMetaUpdate(object: KubeObject, old: KubeObject): FieldEr
   return errors;
 }
 
-/** True when anything but metadata and status differs: then the generation grows. */
-export function specChanged(a: KubeObject, b: KubeObject): boolean {
+/** True when anything but metadata (and status, where that is a subresource) differs: then the generation grows. */
+export function specChanged(a: KubeObject, b: KubeObject, withStatus = false): boolean {
   const strip = (o: KubeObject): string => {
-    const { metadata: _m, status: _s, apiVersion: _v, kind: _k, ...rest } = o as KubeObject & Record<string, unknown>;
-    return canonicalJson(rest);
+    const { metadata: _m, status, apiVersion: _v, kind: _k, ...rest } = o as KubeObject & Record<string, unknown>;
+    return canonicalJson(withStatus ? { ...rest, status } : rest);
   };
   return strip(a) !== strip(b);
 }

@@ -1,6 +1,6 @@
 /** The API server, put together. */
 import type { KindDef } from '#kube/kind.ts';
-import { services } from '#kube/refs.ts';
+import { customResourceDefinitions, services } from '#kube/refs.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { Random } from '#platform/random.ts';
@@ -20,6 +20,8 @@ import type {
   SubresourceDef,
 } from './contract.ts';
 import type { Core } from './core.ts';
+import { createDefinitions } from './crd/definitions.ts';
+import { deleteInstances, releaseDefinition } from './crd/instances.ts';
 import { createDiscovery } from './discovery/discovery.ts';
 import { createOpenApi } from './discovery/openapi.ts';
 import { createHandler, type Handle } from './handler.ts';
@@ -80,6 +82,8 @@ export interface ApiServer {
    * with this server's address. To be called once before clients come; needs no listening server.
    */
   readonly bootstrap: (options: { readonly advertiseAddress: string; readonly port: number }) => Promise<void>;
+  /** Ends background work of the core; the cache stays open. */
+  readonly close: () => Promise<void>;
   /** An HTTPS server over this core; it is not listening yet. */
   readonly createHttp: (options: { readonly tls: TlsMaterial; readonly authenticate: Authenticate }) => HttpServer;
 }
@@ -100,6 +104,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     random,
   );
   for (const service of objects.list(services, '')) allocator.adopt(service);
+  const definitions = createDefinitions({
+    registry,
+    cache,
+    log,
+    deleteAll: (crd, signal) => deleteInstances(handle, crd, signal),
+    release: (name, signal) => releaseDefinition(handle, name, signal),
+  });
   const core: Core = {
     cache,
     registry,
@@ -109,7 +120,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     clock,
     random,
     log,
-    hooks: new Map([['/services', allocator.hooks]]),
+    hooks: new Map([
+      ['/services', allocator.hooks],
+      ['apiextensions.k8s.io/customresourcedefinitions', definitions.hooks],
+    ]),
   };
   const openRoutes = options.extraRoutes.filter((r) => r.access === 'none');
   const metrics = createMetrics({ cache, kinds: registry, storeStats: options.storeStats, gitVersion: config.version.gitVersion });
@@ -127,7 +141,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     ],
     alwaysAllowed: (path) => publicPaths.has(path) || openRoutes.some((r) => routeMatches(r, path)),
   });
-  const handle = (options.around ?? []).reduce((next, wrap) => wrap(next), inner);
+  const handle: Handle = (options.around ?? []).reduce((next, wrap) => wrap(next), inner);
+  if (registry.resource('apiextensions.k8s.io', 'v1', 'customresourcedefinitions') !== undefined)
+    for (const crd of objects.list(customResourceDefinitions, '')) definitions.adopt(crd);
   return {
     handle,
     objects,
@@ -138,6 +154,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       await bootstrapObjects(transport, objects, { advertiseAddress, port, serviceCidrs, serviceIp: allocator.firstIp() });
       await addresses.settled();
       await addresses.repair();
+    },
+    close: async () => {
+      await definitions.close();
+      await addresses.settled();
     },
     createHttp: ({ tls, authenticate }) =>
       createHttpServer(

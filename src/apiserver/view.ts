@@ -83,7 +83,11 @@ const views = new WeakMap<KindDef, View>();
 export function viewOf(def: KindDef): View {
   let view = views.get(def);
   if (view === undefined) {
-    view = isStoredForm(def) ? plainView(def) : convertedView(def);
+    view = isStoredForm(def)
+      ? plainView(def)
+      : def.servedAsStoredAfter === undefined
+        ? convertedView(def)
+        : splitView(def, def.servedAsStoredAfter);
     views.set(def, view);
   }
   return view;
@@ -105,6 +109,18 @@ function plainView(def: KindDef): View {
     object: (entry) => entry.object() as Stored,
     bytes: (entry) => entry.value,
     itemTail: (entry) => entry.value.subarray(skip),
+  };
+}
+
+/** Entries written after a revision are served as they are; older ones are converted. */
+function splitView(def: KindDef, after: number): View {
+  const plain = plainView(def);
+  const converted = convertedView(def);
+  const viewFor = (entry: CachedEntry): View => (entry.revision > after ? plain : converted);
+  return {
+    object: (entry) => viewFor(entry).object(entry),
+    bytes: (entry) => viewFor(entry).bytes(entry),
+    itemTail: (entry) => viewFor(entry).itemTail(entry),
   };
 }
 

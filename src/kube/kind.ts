@@ -62,6 +62,12 @@ export interface KindDef<T extends KubeObject = KubeObject> {
   readonly convert?: { readonly fromStored: (object: Draft) => Draft; readonly toStored: (object: Draft) => Draft };
   /** Kind of lists; default: the kind with "List" appended. */
   readonly listKind?: string;
+  /** With `convert`: what was written after this revision is served as it is stored (custom resources whose schema has defaults). */
+  readonly servedAsStoredAfter?: number;
+  /** Text of a Warning header on every answer: the version is deprecated. */
+  readonly deprecation?: string;
+  /** A finalizer that a deletion begins with (CustomResourceDefinitions: the instances go first). */
+  readonly deletionFinalizer?: string;
   /** Verbs in discovery and the router. Default: all eight. Reviews and Binding have only 'create'. */
   readonly verbs?: readonly Verb[];
   /** Defaults beyond those in the schema; runs on decode, after schema defaults, also of objects read from an older schema. */

@@ -1,6 +1,8 @@
 /** Parts of table columns and cells, in the forms of kubectl (k8s.io/kubernetes pkg/printers/internalversion). */
+
 import type { Container } from '#kube/generated/core-v1.ts';
 import type { LabelSelector } from '#kube/generated/meta-v1.ts';
+import { humanDuration } from '#kube/human-duration.ts';
 import type { ColumnDef } from '#kube/kind.ts';
 import type { KubeObject } from '#kube/object.ts';
 import { formatLabelSelector, fromLabelSelector } from '#kube/selector.ts';
@@ -37,26 +39,6 @@ export const containerColumns: readonly ColumnDef[] = [
   wideColumn('Images', 'Images referenced by each container in the template.'),
 ];
 export const selectorColumn = wideColumn('Selector', 'Label selector for pods.');
-
-/** A span of time as kubectl shortens it: duration.HumanDuration. */
-export function humanDuration(ms: number): string {
-  const seconds = Math.trunc(ms / 1000);
-  if (seconds < -1) return '<invalid>';
-  if (seconds < 0) return '0s';
-  if (seconds < 120) return `${seconds}s`;
-  const minutes = Math.trunc(seconds / 60);
-  if (minutes < 10) return seconds % 60 === 0 ? `${minutes}m` : `${minutes}m${seconds % 60}s`;
-  if (minutes < 180) return `${minutes}m`;
-  const hours = Math.trunc(minutes / 60);
-  if (hours < 8) return minutes % 60 === 0 ? `${hours}h` : `${hours}h${minutes % 60}m`;
-  if (hours < 48) return `${hours}h`;
-  const days = Math.trunc(hours / 24);
-  if (days < 8) return hours % 24 === 0 ? `${days}d` : `${days}d${hours % 24}h`;
-  if (days < 365 * 2) return `${days}d`;
-  const years = Math.trunc(days / 365);
-  if (days < 365 * 8) return days % 365 === 0 ? `${years}y` : `${years}y${days % 365}d`;
-  return `${years}y`;
-}
 
 /** The time since a timestamp; `<unknown>` where there is none. */
 export const since = (time: string | undefined, now: Date): string =>
@@ -100,3 +82,5 @@ export function listWithMore(list: readonly string[], max: number): string {
 
 /** True, False or `<unset>`. */
 export const boolText = (value: boolean | undefined): string => (value === undefined ? '<unset>' : value ? 'True' : 'False');
+
+export { humanDuration };

@@ -164,6 +164,8 @@ function deletionFinalizers(r: VerbRequest, old: Stored, p: DeleteParameters): s
       ? existing.includes('orphan') || (!existing.includes('foregroundDeletion') && r.resource.def.defaultPropagation === 'Orphan')
       : propagation === 'Orphan';
   const foreground = propagation === undefined ? existing.includes('foregroundDeletion') && !orphan : propagation === 'Foreground';
+  const own = r.resource.def.deletionFinalizer;
+  if (own !== undefined && old.metadata.deletionTimestamp === undefined && !others.includes(own)) others.push(own);
   const wanted = [...others, ...(orphan ? ['orphan'] : []), ...(foreground ? ['foregroundDeletion'] : [])];
   return wanted.length === existing.length && wanted.every((f) => existing.includes(f)) ? [...existing] : wanted;
 }

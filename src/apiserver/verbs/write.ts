@@ -235,7 +235,7 @@ function restrict(r: VerbRequest, plan: UpdatePlan, draft: Draft, old: Stored, c
     else draft['status'] = structuredClone(old['status' as keyof Stored]);
   }
   def.prepareForUpdate?.(draft, old, context);
-  if (def.generation === 'spec' && specChanged(draft as unknown as KubeObject, old))
+  if (def.generation === 'spec' && specChanged(draft as unknown as KubeObject, old, def.hasStatus !== true))
     metaOf(draft).generation = (old.metadata.generation ?? 0) + 1;
 }
 

@@ -25,6 +25,21 @@ export const customResourceDefinitionKind = defineKind(customResourceDefinitions
     if (conversion === undefined) object.spec.conversion = { strategy: 'None' };
     else if (conversion.webhook?.clientConfig?.service !== undefined) conversion.webhook.clientConfig.service.port ??= 443;
   },
+  deletionFinalizer: 'customresourcecleanup.apiextensions.k8s.io',
+  prepareForDelete: (draft) => {
+    const object = draft as unknown as Mutable<CustomResourceDefinition>;
+    const status = object.status ?? {};
+    object.status = status;
+    const { deletionTimestamp } = object.metadata;
+    const terminating = {
+      type: 'Terminating',
+      status: 'True',
+      reason: 'InstanceDeletionPending',
+      message: 'CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon',
+      ...(deletionTimestamp === undefined ? {} : { lastTransitionTime: deletionTimestamp }),
+    };
+    status.conditions = [...(status.conditions ?? []).filter((c) => c.type !== 'Terminating'), terminating];
+  },
   prepareForCreate: noteStoredVersion,
   prepareForUpdate: (object, old) => {
     object.status = structuredClone(old.status ?? {}) as NonNullable<typeof object.status>;
