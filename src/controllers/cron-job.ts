@@ -1,5 +1,4 @@
 /** Makes Jobs by the clock: k8s.io/kubernetes pkg/controller/cronjob. */
-import { isDeepStrictEqual } from 'node:util';
 import { createReconciler, type Requeue } from '#client/reconciler.ts';
 import type { CronJob, CronJobStatus, Job } from '#kube/generated/batch-v1.ts';
 import type { ObjectReference } from '#kube/generated/core-v1.ts';
@@ -13,6 +12,7 @@ import { isTimeZone, parseSchedule, type Schedule } from './cron-schedule.ts';
 import { ownerOf } from './owned-pods.ts';
 import { controllerRef, isControlledBy } from './ownership.ts';
 import { isNamespaceTerminating, textOf } from './pod-control.ts';
+import { sameStatus } from './same-status.ts';
 import { isoTime, msOf } from './times.ts';
 
 const name = 'cronjob-controller';
@@ -220,7 +220,7 @@ function create(deps: ControllerDeps) {
     const runs = cj.metadata.deletionTimestamp === undefined && cj.spec?.suspend !== true;
     const schedule = runs ? scheduleOf(cj) : undefined;
     if (schedule !== undefined) status = await startDue(cj, schedule, status, signal);
-    if (!isDeepStrictEqual(normal(status), normal(cj.status ?? {}))) {
+    if (!sameStatus(normal(status), normal(cj.status ?? {}))) {
       const written = await client.update(cronJobs, { ...cj, status: normal(status) }, { subresource: 'status', signal });
       await owners.reached(written.metadata.resourceVersion, signal);
     }

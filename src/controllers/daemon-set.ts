@@ -17,6 +17,7 @@ import { claim, controllerRef } from './ownership.ts';
 import { createPodControl, isNamespaceTerminating, slowStartBatch } from './pod-control.ts';
 import { isAvailable, isReady, nextAvailability, type StoredPod } from './pods.ts';
 import { type History, revisionHashLabel, syncHistory, trimHistory } from './revisions.ts';
+import { sameStatus } from './same-status.ts';
 
 const name = 'daemonset-controller';
 const burst = 250;
@@ -127,7 +128,7 @@ function create(deps: ControllerDeps) {
 
   const updateStatus = async (view: DaemonView, observed: boolean, signal: AbortSignal): Promise<void> => {
     const status = statusOf(view, observed);
-    if (isDeepStrictEqual(status, view.ds.status)) return;
+    if (sameStatus(status, view.ds.status)) return;
     await client.update(daemonSets, { ...view.ds, status }, { subresource: 'status', signal });
   };
 

@@ -1,5 +1,4 @@
 /** Steps of a Deployment's rollout: k8s.io/kubernetes pkg/controller/deployment rolling.go, recreate.go and sync.go. */
-import { isDeepStrictEqual } from 'node:util';
 import type { DeploymentCondition, DeploymentStatus, ReplicaSet } from '#kube/generated/apps-v1.ts';
 import type { PodTemplateSpec } from '#kube/generated/core-v1.ts';
 import { controllerOf, type Stored } from '#kube/object.ts';
@@ -37,6 +36,7 @@ import { calculateStatus, deadlineCheck, deploymentCondition, isComplete, progre
 import { controllerRef } from './ownership.ts';
 import { isNamespaceTerminating, textOf } from './pod-control.ts';
 import type { StoredPod } from './pods.ts';
+import { sameStatus } from './same-status.ts';
 import { templateHash } from './template-hash.ts';
 
 /** One sync of one Deployment: what it has to act on, kept current as writes come back. */
@@ -68,7 +68,7 @@ function replaceSet(r: Rollout, next: StoredReplicaSet): void {
 }
 
 export async function writeStatus(r: Rollout, status: DeploymentStatus): Promise<void> {
-  if (isDeepStrictEqual(status, r.d.status)) return;
+  if (sameStatus(status, r.d.status)) return;
   r.d = await r.deps.client.update(deployments, { ...r.d, status }, { subresource: 'status', signal: r.signal });
 }
 

@@ -1,5 +1,4 @@
 /** Runs pods to completion: k8s.io/kubernetes pkg/controller/job. */
-import { isDeepStrictEqual } from 'node:util';
 import { createReconciler, type Requeue } from '#client/reconciler.ts';
 import type { JobCondition } from '#kube/generated/batch-v1.ts';
 import { controllerOf, objectKey } from '#kube/object.ts';
@@ -32,6 +31,7 @@ import { claim, controllerRef } from './ownership.ts';
 import { createPodControl, isNamespaceTerminating, slowStartBatch } from './pod-control.ts';
 import type { StoredPod } from './pods.ts';
 import { rankForDeletion } from './replica-ranking.ts';
+import { sameStatus } from './same-status.ts';
 import { isoTime } from './times.ts';
 
 const name = 'job-controller';
@@ -71,7 +71,7 @@ function create(deps: ControllerDeps) {
   };
 
   const writeStatus = async (job: StoredJob, status: JobStatus, signal: AbortSignal): Promise<StoredJob> => {
-    if (isDeepStrictEqual(status, job.status)) return job;
+    if (sameStatus(status, job.status)) return job;
     const written = await client.update(jobs, { ...job, status }, { subresource: 'status', signal });
     await owners.reached(written.metadata.resourceVersion, signal);
     return written;

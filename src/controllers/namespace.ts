@@ -1,5 +1,4 @@
 /** Empties namespaces that are being deleted and then lets them go: k8s.io/kubernetes pkg/controller/namespace. */
-import { isDeepStrictEqual } from 'node:util';
 import type { KubeClient } from '#client/contract.ts';
 import { createReconciler, type Requeue } from '#client/reconciler.ts';
 import type { Namespace, NamespaceCondition } from '#kube/generated/core-v1.ts';
@@ -10,6 +9,7 @@ import { setCondition } from './conditions.ts';
 import type { ControllerDef, ControllerDeps } from './controller.ts';
 import { type DiscoveredResource, discover } from './discovery.ts';
 import { textOf } from './pod-control.ts';
+import { sameStatus } from './same-status.ts';
 import { isoTime, msOf } from './times.ts';
 
 /** What a pass over a namespace found. */
@@ -155,8 +155,7 @@ function create({ client, informers, clock, log }: ControllerDeps) {
   const updateConditions = async (namespace: Stored<Namespace>, findings: Findings, signal: AbortSignal): Promise<void> => {
     const conditions = conditionsOf(namespace.status?.conditions, findings, clock.now());
     const status = { ...namespace.status, phase: 'Terminating', conditions };
-    if (!isDeepStrictEqual(status, namespace.status))
-      await client.update(namespaces, { ...namespace, status }, { subresource: 'status', signal });
+    if (!sameStatus(status, namespace.status)) await client.update(namespaces, { ...namespace, status }, { subresource: 'status', signal });
   };
   const finalize = async (namespace: Stored<Namespace>, signal: AbortSignal): Promise<void> => {
     const finalizers = (namespace.spec?.finalizers ?? []).filter((f) => f !== 'kubernetes');

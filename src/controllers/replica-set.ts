@@ -1,5 +1,4 @@
 /** Keeps as many pods as spec.replicas says: k8s.io/kubernetes pkg/controller/replicaset, for ReplicaSets and ReplicationControllers. */
-import { isDeepStrictEqual } from 'node:util';
 import type { Informer } from '#client/informer.ts';
 import { createReconciler, type Requeue } from '#client/reconciler.ts';
 import type { ReplicaSet, ReplicaSetCondition, ReplicaSetStatus } from '#kube/generated/apps-v1.ts';
@@ -17,6 +16,7 @@ import { claim, controllerRef } from './ownership.ts';
 import { createPodControl, isNamespaceTerminating, slowStartBatch, textOf } from './pod-control.ts';
 import { isActive, isAvailable, isReady, isTerminating, nextAvailability, type StoredPod } from './pods.ts';
 import { rankForDeletion } from './replica-ranking.ts';
+import { sameStatus } from './same-status.ts';
 import { isoTime } from './times.ts';
 
 type Replicated = ReplicaSet | ReplicationController;
@@ -127,7 +127,7 @@ function replicatedController<T extends Replicated>(kind: ReplicatedKind<T>, nam
     signal: AbortSignal,
   ): Promise<void> => {
     const status = statusOf(rs as unknown as Stored<Replicated>, active, terminating, failure, clock.now());
-    if (isDeepStrictEqual(status, rs.status)) return;
+    if (sameStatus(status, rs.status)) return;
     const { resource } = kind;
     try {
       await client.update<Replicated>(resource as ResourceRef<Replicated>, { ...rs, status } as Replicated, {

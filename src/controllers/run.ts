@@ -6,7 +6,7 @@ import { TaskGroup } from '#lib/task-group.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { Random } from '#platform/random.ts';
-import type { ControllerConfig, ControllerDef } from './controller.ts';
+import type { ControllerConfig, ControllerDef, Runnable } from './controller.ts';
 
 export interface ControllersOptions {
   /** A client that acts as the user of that name, with the groups that come with it. */
@@ -27,6 +27,21 @@ export interface Controllers {
   readonly notReady: () => string | undefined;
 }
 
+const restartMs = 1000;
+
+/** One controller's bug must not stop the others: it is logged with its stack, and the controller starts over. */
+async function keepRunning(name: string, one: Runnable, { clock, log }: ControllersOptions, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await one.run(signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      log.error('controller failed, will start it again', { controller: name, error });
+    }
+    await clock.sleep(restartMs, signal).catch(() => undefined);
+  }
+}
+
 export function createControllers(options: ControllersOptions): Controllers {
   const { clock, random, log } = options;
   const informers = createInformerFactory({ client: options.clientFor('system:kube-controller-manager'), clock, random, log });
@@ -42,7 +57,8 @@ export function createControllers(options: ControllersOptions): Controllers {
         const client = options.clientFor(def.user ?? `system:serviceaccount:kube-system:${def.serviceAccount ?? def.name}`);
         const recorder = createEventRecorder({ client, clock, log, component: def.name });
         group.spawn(recorder.run);
-        for (const one of def.create({ client, informers, recorder, clock, random, log, config: options.config })) group.spawn(one.run);
+        const deps = { client, informers, recorder, clock, random, log, config: options.config };
+        for (const one of def.create(deps)) group.spawn((signal) => keepRunning(def.name, one, options, signal));
       }
       informers.start(group);
       problem = 'waiting for the informers';

@@ -1,5 +1,4 @@
 /** Pods with names and storage of their own, made and replaced in order: k8s.io/kubernetes pkg/controller/statefulset. */
-import { isDeepStrictEqual } from 'node:util';
 import { createReconciler, type Requeue } from '#client/reconciler.ts';
 import type { StatefulSetStatus } from '#kube/generated/apps-v1.ts';
 import { objectKey } from '#kube/object.ts';
@@ -14,6 +13,7 @@ import { claim } from './ownership.ts';
 import { isNamespaceTerminating, textOf } from './pod-control.ts';
 import { isAvailable, nextAvailability, type StoredPod } from './pods.ts';
 import { type StoredRevision, syncHistory, trimHistory } from './revisions.ts';
+import { sameStatus } from './same-status.ts';
 import { syncClaimOwners } from './stateful-set-claims.ts';
 import {
   claimsFor,
@@ -234,7 +234,7 @@ function create(deps: ControllerDeps) {
     // What was just made or deleted counts already.
     const after = { ...turn, pods: byOrdinal(set, await claimPods(set, signal)) };
     const status = statusOf(after, clock.now());
-    if (!isDeepStrictEqual(status, set.status)) {
+    if (!sameStatus(status, set.status)) {
       const written = await client.update(statefulSets, { ...set, status }, { subresource: 'status', signal });
       await owners.reached(written.metadata.resourceVersion, signal);
     }
