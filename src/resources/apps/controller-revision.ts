@@ -2,8 +2,11 @@ import { controllerOf } from '#kube/object.ts';
 import { controllerRevisions, splitApiVersion } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
+import { validateControllerRevision, validateControllerRevisionUpdate } from './revision-validation.ts';
 
 export const controllerRevisionKind = defineKind(controllerRevisions, {
+  validate: validateControllerRevision,
+  validateUpdate: validateControllerRevisionUpdate,
   table: {
     columns: [
       nameColumn,

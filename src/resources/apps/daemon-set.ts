@@ -1,5 +1,6 @@
 import { daemonSets } from '#kube/refs.ts';
 import { templateDefaults } from '../core/pod-defaults.ts';
+import { podSpecWarnings } from '../core/pod-warnings.ts';
 import { defineKind } from '../define.ts';
 import {
   ageColumn,
@@ -15,6 +16,7 @@ import {
 import { validateDaemonSet, validateDaemonSetUpdate } from './validation.ts';
 
 export const daemonSetKind = defineKind(daemonSets, {
+  warnings: (object) => [...podSpecWarnings('spec.template.spec', object.spec?.template?.spec)],
   validate: validateDaemonSet,
   validateUpdate: validateDaemonSetUpdate,
   hasStatus: true,

@@ -1,11 +1,16 @@
 import { deployments } from '#kube/refs.ts';
 import { templateDefaults } from '../core/pod-defaults.ts';
+import { inPodNames, nameWarnings, podSpecWarnings } from '../core/pod-warnings.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, containerCells, containerColumns, formatSelector, nameColumn, selectorColumn } from '../print.ts';
 import { workloadScale } from '../scale.ts';
 import { validateDeployment, validateDeploymentUpdate } from './validation.ts';
 
 export const deploymentKind = defineKind(deployments, {
+  warnings: (object, old) => [
+    ...(old === undefined ? nameWarnings(object, inPodNames) : []),
+    ...podSpecWarnings('spec.template.spec', object.spec?.template?.spec),
+  ],
   validate: validateDeployment,
   validateUpdate: validateDeploymentUpdate,
   hasStatus: true,

@@ -1,11 +1,16 @@
 import { replicaSets } from '#kube/refs.ts';
 import { templateDefaults } from '../core/pod-defaults.ts';
+import { inPodNames, nameWarnings, podSpecWarnings } from '../core/pod-warnings.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, containerCells, containerColumns, formatSelector, nameColumn, selectorColumn } from '../print.ts';
 import { workloadScale } from '../scale.ts';
 import { validateReplicaSet, validateReplicaSetUpdate } from './validation.ts';
 
 export const replicaSetKind = defineKind(replicaSets, {
+  warnings: (object, old) => [
+    ...(old === undefined ? nameWarnings(object, inPodNames) : []),
+    ...podSpecWarnings('spec.template.spec', object.spec?.template?.spec),
+  ],
   validate: validateReplicaSet,
   validateUpdate: validateReplicaSetUpdate,
   hasStatus: true,

@@ -1,12 +1,17 @@
 import { statefulSets } from '#kube/refs.ts';
 import { claimSpecDefaults } from '../core/claim-defaults.ts';
 import { templateDefaults } from '../core/pod-defaults.ts';
+import { inPodNames, nameWarnings, podSpecWarnings } from '../core/pod-warnings.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, containerCells, containerColumns, nameColumn } from '../print.ts';
 import { workloadScale } from '../scale.ts';
 import { validateStatefulSet, validateStatefulSetUpdate } from './validation.ts';
 
 export const statefulSetKind = defineKind(statefulSets, {
+  warnings: (object, old) => [
+    ...(old === undefined ? nameWarnings(object, inPodNames) : []),
+    ...podSpecWarnings('spec.template.spec', object.spec?.template?.spec),
+  ],
   validate: validateStatefulSet,
   validateUpdate: validateStatefulSetUpdate,
   hasStatus: true,

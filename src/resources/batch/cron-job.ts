@@ -1,5 +1,6 @@
 import { cronJobs } from '#kube/refs.ts';
 import { templateDefaults } from '../core/pod-defaults.ts';
+import { inPodNames, nameWarnings, podSpecWarnings } from '../core/pod-warnings.ts';
 import { defineKind } from '../define.ts';
 import {
   ageColumn,
@@ -17,6 +18,10 @@ import {
 import { validateCronJob } from './validation.ts';
 
 export const cronJobKind = defineKind(cronJobs, {
+  warnings: (object, old) => [
+    ...(old === undefined ? nameWarnings(object, inPodNames) : []),
+    ...podSpecWarnings('spec.jobTemplate.spec.template.spec', object.spec?.jobTemplate.spec?.template.spec),
+  ],
   validate: validateCronJob,
   hasStatus: true,
   generation: 'spec',

@@ -6,6 +6,7 @@ import { podQosClass } from './pod-qos.ts';
 import { podTable } from './pod-table.ts';
 import { podCreate } from './pod-validation/pod.ts';
 import { podUpdate } from './pod-validation/pod-update.ts';
+import { inPodHostname, nameWarnings, podSpecWarnings } from './pod-warnings.ts';
 
 /** The list of addresses and its first entry say the same; where they differ the single field counts. */
 function syncAddresses(pod: Mutable<Pod>): void {
@@ -26,6 +27,7 @@ function gracefulDeletion(pod: Pod, requestedSeconds: number | undefined): numbe
 }
 
 export const podKind = defineKind(pods, {
+  warnings: (object, old) => (old === undefined ? [...nameWarnings(object, inPodHostname), ...podSpecWarnings('spec', object.spec)] : []),
   returnsDeleted: true,
   validate: podCreate,
   validateUpdate: podUpdate,

@@ -49,6 +49,10 @@ const portsText = (service: Service): string =>
   );
 
 export const serviceKind = defineKind(services, {
+  warnings: (object) =>
+    object.spec?.clusterIP === 'None' && object.spec.sessionAffinity !== 'None'
+      ? ['spec.SessionAffinity is ignored for headless services']
+      : [],
   returnsDeleted: true,
   validate: validateService,
   validateUpdate: validateServiceUpdate,

@@ -2,8 +2,11 @@ import { ipAddresses } from '#kube/refs.ts';
 import { groupResource } from '#kube/status-error.ts';
 import { defineKind } from '../define.ts';
 import { column, nameColumn } from '../print.ts';
+import { validateIpAddress, validateIpAddressUpdate } from './address-validation.ts';
 
 export const ipAddressKind = defineKind(ipAddresses, {
+  validate: validateIpAddress,
+  validateUpdate: validateIpAddressUpdate,
   nameFormat: 'path',
   table: {
     columns: [nameColumn, column('ParentRef', 'The object that holds the address.')],

@@ -3,6 +3,7 @@ import { resourceClaims } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
 import { resourceClaimSpecDefaults } from './claim.ts';
+import { validateResourceClaim, validateResourceClaimUpdate } from './validation.ts';
 
 function stateText(claim: ResourceClaim): string {
   const deleted = claim.metadata.deletionTimestamp !== undefined;
@@ -14,6 +15,8 @@ function stateText(claim: ResourceClaim): string {
 }
 
 export const resourceClaimKind = defineKind(resourceClaims, {
+  validate: validateResourceClaim,
+  validateUpdate: validateResourceClaimUpdate,
   hasStatus: true,
   defaults: (object) => resourceClaimSpecDefaults(object.spec),
   table: {

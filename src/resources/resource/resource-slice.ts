@@ -1,8 +1,11 @@
 import { resourceSlices } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
+import { validateResourceSlice, validateResourceSliceUpdate } from './validation.ts';
 
 export const resourceSliceKind = defineKind(resourceSlices, {
+  validate: validateResourceSlice,
+  validateUpdate: validateResourceSliceUpdate,
   generation: 'spec',
   selectableFields: {
     'spec.nodeName': (object) => object.spec?.nodeName ?? '',
