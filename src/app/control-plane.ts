@@ -7,6 +7,7 @@ import { createAudit } from '#apiserver/audit/audit.ts';
 import { openAuditLog } from '#apiserver/audit/log-file.ts';
 import { type Auth, createAuth } from '#apiserver/auth.ts';
 import type { UserInfo } from '#apiserver/contract.ts';
+import { createFlowControl, type FlowControl } from '#apiserver/flowcontrol/flow-control.ts';
 import type { HealthCheck } from '#apiserver/health.ts';
 import type { HttpServer, TlsMaterial } from '#apiserver/http/server.ts';
 import { createInProcessTransport } from '#apiserver/in-process.ts';
@@ -48,6 +49,7 @@ export interface ControlPlane {
   readonly cache: WatchCache;
   readonly api: ApiServer;
   readonly auth: Auth;
+  readonly flowControl: FlowControl;
   readonly http: HttpServer;
   readonly tunnel: Tunnel;
   /** Writes the audit events that are pending. */
@@ -145,12 +147,13 @@ export async function createControlPlane(
     },
     { cache, store: objects.store, clock, log: log.child('auth') },
   );
+  const flowControl = createFlowControl({}, { cache, store: objects.store, clock, log: log.child('flow-control') });
   const tunnel = createTunnel({ clock, log: log.child('tunnel') });
   const api = createApiServer({
     cache,
     kinds: builtinKinds,
     authorize: audit === undefined ? auth.authorize : audit.authorize(auth.authorize),
-    around: audit === undefined ? [] : [audit.handle],
+    around: [flowControl.handle, ...(audit === undefined ? [] : [audit.handle])],
     admission: (own) =>
       createAdmissionPlugins({
         objects: own,
@@ -178,6 +181,7 @@ export async function createControlPlane(
     },
   });
   objects.bind(api.objects);
+  flowControl.addMetrics(api.metrics);
   const http = api.createHttp({
     tls: tlsOf(pki),
     authenticate: audit === undefined ? auth.authenticate : audit.authenticate(auth.authenticate),
@@ -189,6 +193,7 @@ export async function createControlPlane(
     auth,
     http,
     tunnel,
+    flowControl,
     closeAudit: async () => await auditLog?.close(),
     pki: () => pki,
     usePki: (renewed) => {

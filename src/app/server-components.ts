@@ -33,7 +33,20 @@ const authorization: ServerComponent = {
   name: 'authorization',
   needs: [],
   enabled: always,
-  create: ({ plane }) => ({ start: plane.auth.start, stop: plane.auth.stop, notReady: ready }),
+  create: ({ plane }) => {
+    const tasks = new TaskGroup();
+    return {
+      start: async () => {
+        tasks.spawn(plane.flowControl.run);
+        await plane.auth.start();
+      },
+      stop: async () => {
+        await tasks.close();
+        await plane.auth.stop();
+      },
+      notReady: ready,
+    };
+  },
 };
 
 /** The objects that every cluster has. */
