@@ -47,14 +47,12 @@ const otherVersions =
     const other = siblings(r).find((def) => def.ref.version === version);
     if (other === undefined) return undefined;
     const { def } = r.resource;
-    return {
-      schema: other.schema,
-      convert: (object) => {
-        const copy = structuredClone(object) as Draft;
-        const stored = def.convert?.toStored(copy) ?? copy;
-        return other.convert?.fromStored(stored) ?? stored;
-      },
+    const between = (from: KindDef, to: KindDef) => (object: unknown) => {
+      const copy = structuredClone(object) as Draft;
+      const stored = from.convert?.toStored(copy) ?? copy;
+      return to.convert?.fromStored(stored) ?? stored;
     };
+    return { schema: other.schema, convert: between(def, other), convertBack: between(other, def) };
   };
 
 /** Sets a draft's managedFields for a create, update or patch. `live`: the object before the write. */

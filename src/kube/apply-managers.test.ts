@@ -350,3 +350,52 @@ test('whatever is applied in whatever order: each applier’s configuration is i
     }),
   );
 });
+
+describe('managers in several versions', () => {
+  // Each version calls the same scalar by its own name.
+  const schemaIn = (version: string): Schema => ({
+    type: 'object',
+    properties: {
+      apiVersion: { type: 'string' },
+      struct: { type: 'object', properties: { name: { type: 'string' }, [`scalar_${version}`]: { type: 'string' } } },
+    },
+  });
+  const rename = (from: string, to: string) => (object: unknown) =>
+    JSON.parse(
+      JSON.stringify(object).replaceAll(`_${from}"`, `_${to}"`).replace(`"apiVersion":"${from}"`, `"apiVersion":"${to}"`),
+    ) as unknown;
+  const apply = (manager: string, version: string, live: JsonObject | undefined, struct: object): JsonObject => {
+    const known = live === undefined ? undefined : (rename(String(live['apiVersion']), version)(live) as JsonObject);
+    const entries = live === undefined ? [] : entriesOf(live);
+    return applyPatch({
+      manager,
+      apiVersion: version,
+      schema: schemaIn(version),
+      resolve,
+      now: at(0),
+      live: known === undefined ? undefined : { ...known, metadata: { managedFields: entries } },
+      patch: { apiVersion: version, struct },
+      force: false,
+      otherVersion: (other) =>
+        other === 'gone' ? undefined : { schema: schemaIn(other), convert: rename(version, other), convertBack: rename(other, version) },
+    }).object;
+  };
+  const versions = ['v1', 'v2', 'v3'];
+  const triples = versions.flatMap((a) => versions.flatMap((b) => versions.map((c) => [a, b, c] as const)));
+
+  test.each(triples)('%s, then %s: a field that its only applier gives up goes', (a, b) => {
+    const first = apply('one', a, undefined, { name: 'a', [`scalar_${a}`]: 'a' });
+    expect(apply('one', b, first, { name: 'a' })['struct']).toEqual({ name: 'a' });
+  });
+
+  test.each(triples)('%s, %s, %s: a field that another applier shares stays', (a, b, c) => {
+    const first = apply('one', a, undefined, { name: 'a', [`scalar_${a}`]: 'a' });
+    const second = apply('two', b, first, { [`scalar_${b}`]: 'a' });
+    expect(apply('one', c, second, { name: 'a' })['struct']).toEqual({ name: 'a', [`scalar_${c}`]: 'a' });
+  });
+
+  test.each(triples)('%s, %s: another value is a conflict in the version of its owner', (a, b) => {
+    const first = apply('one', a, undefined, { [`scalar_${a}`]: 'a' });
+    expect(() => apply('two', b, first, { [`scalar_${b}`]: 'b' })).toThrow(`conflict with "one": .struct.scalar_${a}`);
+  });
+});

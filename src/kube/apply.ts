@@ -37,7 +37,10 @@ import { badRequest } from './status-error.ts';
 /** The same kind in another version: managers' sets are in the version they wrote in. */
 export interface OtherVersion {
   readonly schema: Schema;
+  /** From the request's version into this one. */
   readonly convert: (object: unknown) => unknown;
+  /** From this version into the request's. */
+  readonly convertBack: (object: unknown) => unknown;
 }
 
 interface Common {
@@ -337,20 +340,20 @@ function prune(step: Step, merged: unknown, last: Manager): unknown {
   const unwanted = difference(intersection(mergedSet, lastSet), kept);
   if (isEmptySet(unwanted)) return merged;
   const rest = removeFields(object, unwanted, lastSchema, resolve);
-  if (other === undefined) return rest;
-  const back = otherVersion?.(apiVersion);
-  return back === undefined ? merged : back.convert(rest);
+  return other === undefined ? rest : other.convertBack(rest);
 }
 
 /** What a manager owns, as a set in the version that is being pruned: found by converting the object with and without its fields. */
 function translated(step: Step, m: Manager, merged: unknown, target: OtherVersion | undefined): FieldSet {
   const { schema, resolve, otherVersion, apiVersion } = step.options;
-  const own = m.apiVersion === apiVersion ? { schema, convert: (o: unknown) => o } : otherVersion?.(m.apiVersion);
-  const to = target ?? { schema, convert: (o: unknown) => o };
-  if (own === undefined) return emptySet;
-  const without = removeFields(own.convert(merged), m.set, own.schema, resolve);
-  const c = compareObjects(to.convert(without), to.convert(merged), to.schema, resolve);
-  return changedFields(c);
+  const own = m.apiVersion === apiVersion ? undefined : otherVersion?.(m.apiVersion);
+  if (own === undefined && m.apiVersion !== apiVersion) return emptySet;
+  const without =
+    own === undefined
+      ? removeFields(merged, m.set, schema, resolve)
+      : own.convertBack(removeFields(own.convert(merged), m.set, own.schema, resolve));
+  const into = (object: unknown): unknown => (target === undefined ? object : target.convert(object));
+  return changedFields(compareObjects(into(without), into(merged), target?.schema ?? schema, resolve));
 }
 
 /** Conflicts that come from `kubectl apply` without --server-side having set the very values it now applies are none. */

@@ -3,7 +3,7 @@
  * library and its limits are in docs/adr/cel.md.
  */
 import { type ASTNode, Environment } from '@marcbachmann/cel-js';
-import { CelCostError, createMeter, type Define, type Meter } from './cel-library.ts';
+import { CelCostError, createMeter, type Define, defineNamespace, type Meter } from './cel-library.ts';
 import { adapt, type CelNode, mentions, meterLoops, registerMacros } from './cel-macros.ts';
 import { registerNetwork } from './cel-network.ts';
 import { registerNumbers } from './cel-numbers.ts';
@@ -72,6 +72,10 @@ export function createCel(): Cel {
   registerText(library);
   registerNumbers(library);
   registerNetwork(library);
+  defineNamespace(base, 'jsonpatch');
+  library.define('jsonpatchNamespace.escapeKey(string): string', (_: object, key: string) =>
+    key.replaceAll('~', '~0').replaceAll('/', '~1'),
+  );
   return { scope: () => createScope(base.clone(), meter) };
 }
 

@@ -1,4 +1,6 @@
 /** What admission plugins have in common: asking what a request is about, and refusing it. */
+import { put } from '#kube/json-value.ts';
+import type { Draft } from '#kube/kind.ts';
 import { forbidden, type StatusError } from '#kube/status-error.ts';
 import type { AdmissionOperation, AdmissionRequest } from '../contract.ts';
 
@@ -28,3 +30,9 @@ export const objectAs = <T>(r: AdmissionRequest): T => r.object as unknown as T;
 export const oldObjectAs = <T>(r: AdmissionRequest): T => r.oldObject as unknown as T;
 
 export const mirrorPodAnnotation = 'kubernetes.io/config.mirror';
+
+/** Replaces what is in a draft, which others hold on to, by what is in another. */
+export function become(draft: Draft, next: object): void {
+  for (const key of Object.keys(draft)) if (!Object.hasOwn(next, key)) delete draft[key];
+  for (const [key, value] of Object.entries(next)) put(draft, key, value);
+}

@@ -6,6 +6,7 @@ import type { Random } from '#platform/random.ts';
 import type { AdmissionPlugin, Authorize, ObjectStore } from '../contract.ts';
 import { createDefaultTolerationSeconds } from './default-toleration-seconds.ts';
 import { createLimitRanger } from './limit-ranger.ts';
+import { createMutatingAdmissionPolicy } from './mutating-policy.ts';
 import { createNamespaceLifecycle } from './namespace-lifecycle.ts';
 import { createNodeRestriction } from './node-restriction.ts';
 import { createPodSecurity } from './pod-security.ts';
@@ -57,6 +58,7 @@ export function createAdmissionPlugins(deps: AdmissionDeps): readonly AdmissionP
     createRuntimeClass(objects),
     createDefaultIngressClass(objects),
     ...deps.others,
+    createMutatingAdmissionPolicy(expressions),
     createMutatingWebhooks(webhooks),
     createValidatingAdmissionPolicy(expressions),
     createValidatingWebhooks(webhooks),

@@ -6,6 +6,7 @@ import { seededRandom } from '#platform/random.ts';
 import type { AdmissionRequest, Authorize } from '../contract.ts';
 import { fakeObjects } from '../fake-objects.ts';
 import { type MatchRule, matchesRule } from './match.ts';
+import { createMutatingAdmissionPolicy } from './mutating-policy.ts';
 import { ask, onlyConfigMaps } from './testing.ts';
 import { createValidatingAdmissionPolicy } from './validating-policy.ts';
 import type { WebhookCall } from './webhook-client.ts';
@@ -172,6 +173,48 @@ describe('ValidatingAdmissionPolicy', () => {
       validations: [{ expression: 'variables.a == 1' }],
     };
     await expect(ask(setup(circle).plugins, deployments, { object: deployment(1) })).rejects.toThrow('resulted in error');
+  });
+});
+
+describe('MutatingAdmissionPolicy', () => {
+  const setup = (spec: object) => {
+    const objects = fakeObjects();
+    objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } });
+    objects.put({
+      ...group,
+      kind: 'MutatingAdmissionPolicy',
+      metadata: { name: 'p' },
+      spec: { matchConstraints: { resourceRules: [everything] }, ...spec },
+    } as never);
+    objects.put({ ...group, kind: 'MutatingAdmissionPolicyBinding', metadata: { name: 'b' }, spec: { policyName: 'p' } } as never);
+    return [createMutatingAdmissionPolicy({ cel, objects: { ...objects, kindOf: onlyConfigMaps } })];
+  };
+  const applying = (expression: string): object => ({ patchType: 'ApplyConfiguration', applyConfiguration: { expression } });
+  const patching = (expression: string): object => ({ patchType: 'JSONPatch', jsonPatch: { expression } });
+
+  test('merges apply configurations and applies JSON patches, each on what the one before made', async () => {
+    const plugins = setup({
+      variables: [{ name: 'n', expression: 'object.spec.replicas + 1' }],
+      mutations: [
+        applying('Object{spec: Object.spec{replicas: variables.n}, metadata: Object.metadata{labels: {"a": "1"}}}'),
+        patching(
+          '[JSONPatch{op: "test", path: "/metadata/labels/a", value: "1"}, JSONPatch{op: "add", path: "/metadata/labels/" + jsonpatch.escapeKey("x/y"), value: string(object.spec.replicas)}]',
+        ),
+      ],
+    });
+    const draft = await ask(plugins, deployments, { object: deployment(1, { labels: { own: 'x' } }) });
+    expect(draft).toMatchObject({ spec: { replicas: 2 }, metadata: { labels: { own: 'x', a: '1', 'x/y': '2' } } });
+  });
+
+  test('changes what its conditions choose, and denies what it cannot change', async () => {
+    const mutations = [applying('Object{spec: Object.spec{replicas: 9}}')];
+    const chosen = setup({ mutations, matchConditions: [{ name: 'c', expression: 'object.spec.replicas > 5' }] });
+    expect(await ask(chosen, deployments, { object: deployment(1) })).toMatchObject({ spec: { replicas: 1 } });
+    const broken = [applying('Object{spec: Object.spec{replicas: object.spec.nothing}}')];
+    await expect(ask(setup({ mutations: broken }), deployments, { object: deployment(1) })).rejects.toThrow(
+      "MutatingAdmissionPolicy 'p' with binding 'b' denied request: no such key: nothing",
+    );
+    await expect(ask(setup({ mutations: broken, failurePolicy: 'Ignore' }), deployments, { object: deployment(1) })).resolves.toBeDefined();
   });
 });
 

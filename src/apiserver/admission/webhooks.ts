@@ -2,8 +2,7 @@
 import { CelCompileError } from '#kube/cel.ts';
 import type { MutatingWebhook, ValidatingWebhook } from '#kube/generated/admissionregistration-v1.ts';
 import type { Status } from '#kube/generated/meta-v1.ts';
-import { isObject, type JsonObject, jsonEqual, own, put } from '#kube/json-value.ts';
-import type { Draft } from '#kube/kind.ts';
+import { isObject, type JsonObject, jsonEqual, own } from '#kube/json-value.ts';
 import type { KubeObject, Stored } from '#kube/object.ts';
 import { applyJsonPatch } from '#kube/patch-json.ts';
 import { mutatingWebhookConfigurations, type ResourceRef, validatingWebhookConfigurations } from '#kube/refs.ts';
@@ -12,6 +11,7 @@ import type { Logger } from '#platform/log.ts';
 import type { Random } from '#platform/random.ts';
 import { draftOf } from '../codec.ts';
 import type { AdmissionPlugin, AdmissionRequest, ObjectReader } from '../contract.ts';
+import { become } from './attributes.ts';
 import { type Condition, createPolicyScope, type ExpressionDeps, matchConditions, type PolicyScope } from './expressions.ts';
 import { isExempt, matchesRule, matchesSelectors } from './match.ts';
 import { messageOf } from './policy.ts';
@@ -176,12 +176,6 @@ export function createValidatingWebhooks(deps: WebhookDeps): AdmissionPlugin {
       for (const result of results) if (result.status === 'rejected') throw result.reason;
     },
   };
-}
-
-/** Replaces what is in a draft, which others hold on to, by what is in another. */
-function become(draft: Draft, next: object): void {
-  for (const key of Object.keys(draft)) if (!Object.hasOwn(next, key)) delete draft[key];
-  for (const [key, value] of Object.entries(next)) put(draft, key, value);
 }
 
 function patched(r: AdmissionRequest, w: Webhook, response: JsonObject): object | undefined {
