@@ -167,6 +167,16 @@ describe('two nodes', () => {
     expect(await answered('client-n2', 'client-n1.clients:8080')).toBe(`client-n1 saw ${await podIp('client-n2')}`);
   });
 
+  test('let pods reach the API server under its service name', async () => {
+    for (const pod of ['client-n1', 'client-n2']) {
+      const open = async (): Promise<true | undefined> => {
+        const words = ['-n', 'net', 'exec', pod, '--', 'timeout', '3', 'sh', '-c', 'echo hello | nc kubernetes.default.svc 443'];
+        return (await node.kubectl(words)).code === 0 ? true : undefined;
+      };
+      expect(await eventually(`the API server is open to ${pod}`, open, 20_000)).toBe(true);
+    }
+  });
+
   test('answer on the node port of either node', async () => {
     for (const address of [node.host.address, agentAddress]) {
       const fetched = async (): Promise<string | undefined> => {

@@ -80,6 +80,17 @@ test('the rules of a service are one map lookup whatever the number of endpoints
   expect(chains[0]?.rules[1]).toMatch(/^meta l4proto tcp dnat to numgen random mod 50 map \{ 0 : 10\.42\.0\.1 \. 8080, /);
 });
 
+test('names hold only what nft takes, also where they come from IPv6 addresses', () => {
+  const dual = service({ clusterIP: 'fd00::5', sessionAffinity: 'ClientIP' });
+  const six = { ...slice([endpoint('fd00::1')]), addressType: 'IPv6' };
+  const [m] = portModels(dual, [six], 6, here, new Set());
+  if (m === undefined) throw new Error('no model');
+  const fragment = portFragment(m, { ...base, family: 6 });
+  const names = [...(fragment.chains ?? []), ...(fragment.sets ?? [])].map((d) => d.name);
+  expect(names.length).toBeGreaterThan(2);
+  for (const name of names) expect(name).toMatch(/^[a-z][a-zA-Z0-9/._-]+$/);
+});
+
 test('names stay within what nft takes, also for the longest service names', () => {
   const long = { ...service({ sessionAffinity: 'ClientIP' }), metadata: { ...meta, name: 'n'.repeat(63), namespace: 's'.repeat(63) } };
   const [m] = portModels(long, [slice([endpoint('10.42.0.1')])], 4, here, new Set());

@@ -89,9 +89,12 @@ function postrouting(options: BaseOptions, ip: string, clusterCidrs: readonly st
   return rules;
 }
 
-/** nft takes names up to 128 bytes; the hash keeps cut ones apart. */
+/** nft takes names up to 128 bytes, of letters, digits and few signs; the hash keeps cut ones apart. */
 const chainName = (kind: string, id: string): string =>
-  `${kind}-${createHash('sha256').update(id).digest('hex').slice(0, 10)}-${id.slice(0, 90).replace(/\/$/, '')}`;
+  `${kind}-${createHash('sha256').update(id).digest('hex').slice(0, 10)}-${id
+    .replaceAll(/[^a-zA-Z0-9/._-]/g, '.')
+    .slice(0, 90)
+    .replace(/\/$/, '')}`;
 
 const dnatTo = (t: Target, family: Family): string => (family === 4 ? `${t.ip}:${t.port}` : `[${t.ip}]:${t.port}`);
 
