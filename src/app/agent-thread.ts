@@ -7,28 +7,18 @@ import { startThread } from './threads.ts';
 
 /** What the thread is told. */
 export type ToAgent = { readonly type: 'stop' };
-/** What the thread tells: why the node is not ready, or undefined when it is. */
-export interface FromAgent {
-  readonly type: 'state';
-  readonly notReady: string | undefined;
-}
 
 const restartMs = 1000;
 
 export function createAgentThread(config: AgentConfig, log: Logger): Running {
   let worker: Worker | undefined;
   let stopping = false;
-  let problem: string | undefined = 'not started';
   const start = (): void => {
     const thread = startThread('agent-worker', config);
     worker = thread;
-    thread.on('message', (message: FromAgent) => {
-      problem = message.notReady;
-    });
     thread.on('error', (error) => log.error('the agent thread failed', { error }));
     thread.on('exit', () => {
       if (worker === thread) worker = undefined;
-      problem = 'the agent thread ended';
       if (!stopping) setTimeout(start, restartMs);
     });
   };
@@ -44,6 +34,7 @@ export function createAgentThread(config: AgentConfig, log: Logger): Running {
       thread.postMessage({ type: 'stop' } satisfies ToAgent);
       await exited;
     },
-    notReady: () => problem,
+    // Whether the node is ready is told by its object in the API.
+    notReady: () => (worker === undefined ? 'the agent thread does not run' : undefined),
   };
 }

@@ -4,23 +4,15 @@ import { realClock } from '#platform/clock.ts';
 import { createLogger } from '#platform/log.ts';
 import { realRandom } from '#platform/random.ts';
 import { createAgent } from './agent.ts';
-import type { FromAgent, ToAgent } from './agent-thread.ts';
+import type { ToAgent } from './agent-thread.ts';
 import type { AgentConfig } from './config.ts';
 
 const config = workerData as AgentConfig;
 const log = createLogger({ debug: config.debug });
 const agent = createAgent(config, { clock: realClock, random: realRandom, log });
-let told: string | undefined = 'not started';
-const report = setInterval(() => {
-  const notReady = agent.notReady();
-  if (notReady === told) return;
-  told = notReady;
-  parentPort?.postMessage({ type: 'state', notReady } satisfies FromAgent);
-}, 1000);
 
 parentPort?.on('message', (message: ToAgent) => {
   if (message.type !== 'stop') return;
-  clearInterval(report);
   agent.stop().then(
     () => process.exit(0),
     (error: unknown) => {

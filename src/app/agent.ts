@@ -74,6 +74,7 @@ const kubelet: NodeComponent = {
       paths: where.kubelet,
       endpoint,
       networkReady: net.networkReady,
+      networkUp: net.networkUp,
       clusterDns: [cluster.clusterDns],
       clusterDomain: cluster.clusterDomain,
       args: kubeletArgs(config),

@@ -47,6 +47,8 @@ export interface KubeletOptions {
   readonly endpoint: string;
   /** Why pods cannot have a network yet. */
   readonly networkReady: () => string | undefined;
+  /** Resolves when networkReady first has nothing to say. */
+  readonly networkUp: Promise<void>;
   readonly clusterDns: readonly string[];
   readonly clusterDomain: string;
   /** `--kubelet-arg` values. */

@@ -68,6 +68,8 @@ export interface NodeNetwork {
   readonly notReady: () => string | undefined;
   /** For the kubelet's Ready condition and for pods that need a network: undefined when ready, else why not. */
   readonly networkReady: () => string | undefined;
+  /** Resolves when networkReady first has nothing to say. */
+  readonly networkUp: Promise<void>;
   /** Metrics of the DNS server in Prometheus' text format. */
   readonly metrics: () => string;
 }
@@ -81,6 +83,7 @@ interface State {
   readonly informers: InformerFactory;
   cniWritten: boolean;
   hostReady: boolean;
+  readonly up: PromiseWithResolvers<void>;
   proxy: ServiceProxy | undefined;
   dns: ClusterDns | undefined;
 }
@@ -95,6 +98,7 @@ export function createNodeNetwork(deps: NodeNetworkDeps): NodeNetwork {
     informers,
     cniWritten: false,
     hostReady: false,
+    up: Promise.withResolvers<void>(),
     proxy: undefined,
     dns: undefined,
   };
@@ -120,6 +124,7 @@ export function createNodeNetwork(deps: NodeNetworkDeps): NodeNetwork {
       if (group !== undefined) await group.close();
     },
     networkReady,
+    networkUp: state.up.promise,
     notReady: () => {
       const why = networkReady();
       if (why !== undefined) return why;
@@ -238,6 +243,8 @@ async function followNode(state: State, proxy: ServiceProxy, zoneOf: () => strin
         if (await writeCniConfig(deps.paths.cniConfDir, options)) state.log.info('wrote the CNI configuration', { podCidrs });
       });
       state.cniWritten = true;
+      // The host was set up before the node was followed.
+      state.up.resolve();
     }
   } finally {
     detach();

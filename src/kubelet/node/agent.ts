@@ -145,16 +145,6 @@ export function createNodeAgent(deps: NodeAgentDeps): { readonly run: (signal: A
     written: (node, before) => tellChanges(node.status ?? {}, before),
   });
 
-  async function watchNetwork(signal: AbortSignal): Promise<void> {
-    // The network becomes ready without an event that reaches us; until then it is looked at often.
-    for (let last = options.networkReady(); !signal.aborted; ) {
-      await clock.sleep(last === undefined ? 5000 : 100, signal).catch(() => undefined);
-      const now = options.networkReady();
-      if (now !== last) registrar.wake();
-      last = now;
-    }
-  }
-
   async function cleanImages(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await clock.sleep(imageGcMs, signal).catch(() => undefined);
@@ -179,9 +169,10 @@ export function createNodeAgent(deps: NodeAgentDeps): { readonly run: (signal: A
         updated: registrar.observed,
         deleted: () => registrar.observed(undefined),
       });
+      void options.networkUp.then(registrar.wake);
       recorder.event(about, 'Normal', 'Starting', 'Starting kubelet.');
       try {
-        await Promise.all([registrar.run(signal), recorder.run(signal), watchNetwork(signal), cleanImages(signal)]);
+        await Promise.all([registrar.run(signal), recorder.run(signal), cleanImages(signal)]);
       } finally {
         remove();
       }
