@@ -12,13 +12,30 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { join } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { fetchClientTools } from './client-tools.ts';
 
 const root = join(import.meta.dirname, '..');
 const dist = join(root, 'dist');
 const stage = join(dist, 'stage');
+
+/**
+ * Node's own modules are taken with getBuiltinModule. An `import` of one makes Node read each of its exports at once, also
+ * those behind lazy getters: importing node:http so loads undici, 80 ms of CPU and 20 MB of memory in each thread.
+ */
+const lazyBuiltins: Plugin = {
+  name: 'lazy-builtins',
+  setup: (on) => {
+    on.onResolve({ filter: /^[a-z0-9_:/]+$/ }, ({ path, kind }) =>
+      kind === 'import-statement' && isBuiltin(path) ? { path, namespace: 'builtin' } : undefined,
+    );
+    on.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
+    }));
+  },
+};
 
 async function bundle(): Promise<void> {
   await build({
@@ -38,6 +55,7 @@ async function bundle(): Promise<void> {
     keepNames: true,
     legalComments: 'none',
     sourcemap: 'external',
+    plugins: [lazyBuiltins],
     // CommonJS packages inside an ES module still ask for these.
     banner: {
       js: [

@@ -33,14 +33,31 @@ export async function runCommand(args: readonly string[]): Promise<void> {
     .completion('completion', 'Print a completion script for the shell')
     .command('kubectl', 'Run kubectl against this cluster')
     .wrap(process.stdout.isTTY ? process.stdout.columns : 100);
-  for (const command of commands) parser.command(command);
-  parser.fail((message, error) => {
-    // Only what the user can mend is shown bare; anything else is a bug and keeps its stack.
-    const expected = error === undefined || error === null || error.name === 'OptionError' || error.name === 'YError';
-    process.stderr.write(`k3ts: ${expected ? (message ?? error?.message) : (error.stack ?? error.message)}\n`);
-    const known = commands.some((c) => c.command === args[0]);
-    if (error === undefined || error === null) process.stderr.write(`Run "k3ts ${known ? `${args[0]} ` : ''}--help" for what there is.\n`);
-    process.exit(1);
-  });
+  // Yargs makes the whole help text before it awaits a handler, which takes longer than anything else it does: so it only
+  // chooses here, and the command runs when yargs is done.
+  let chosen: (() => void | Promise<void>) | undefined;
+  for (const command of commands) {
+    parser.command({
+      ...command,
+      handler: (argv) => {
+        chosen = () => command.handler(argv);
+      },
+    });
+  }
+  parser.fail((message, error) => fail(args, message ?? undefined, error ?? undefined));
   await parser.parseAsync();
+  try {
+    await chosen?.();
+  } catch (error) {
+    fail(args, undefined, error instanceof Error ? error : new Error(String(error)));
+  }
+}
+
+/** Only what the user can mend is shown bare; anything else is a bug and keeps its stack. */
+function fail(args: readonly string[], message: string | undefined, error: Error | undefined): never {
+  const expected = error === undefined || error.name === 'OptionError' || error.name === 'YError';
+  process.stderr.write(`k3ts: ${expected ? (message ?? error?.message) : (error.stack ?? error.message)}\n`);
+  const known = commands.some((c) => c.command === args[0]);
+  if (error === undefined) process.stderr.write(`Run "k3ts ${known ? `${args[0]} ` : ''}--help" for what there is.\n`);
+  process.exit(1);
 }
