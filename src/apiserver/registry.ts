@@ -51,6 +51,8 @@ export function createRegistry(kinds: readonly KindDef[], subresourcesFor: (def:
   const resources = new Map<string, Resource>();
   const kindIndex = new Map<string, Resource>();
   const groups = new Map<string, Map<string, Resource[]>>();
+  /** Versions of a group in order, until a kind is added or removed. */
+  const sorted = new Map<string, readonly string[]>();
   const listeners: (() => void)[] = [];
   let generation = 0;
 
@@ -70,6 +72,7 @@ export function createRegistry(kinds: readonly KindDef[], subresourcesFor: (def:
     };
     resources.set(idOf(group, version, plural), resource);
     kindIndex.set(idOf(group, version, kind), resource);
+    sorted.delete(group);
     const versions = groups.get(group) ?? new Map<string, Resource[]>();
     groups.set(group, versions);
     const list = (versions.get(version) ?? []).filter((r) => r.def.ref.plural !== plural);
@@ -80,7 +83,14 @@ export function createRegistry(kinds: readonly KindDef[], subresourcesFor: (def:
 
   for (const def of kinds) insert(def, false);
 
-  const versionsOf = (group: string): readonly string[] => [...(groups.get(group)?.keys() ?? [])].sort(compareVersions);
+  // Asked for with every write; sorting takes longer than most of a write.
+  const versionsOf = (group: string): readonly string[] => {
+    const known = sorted.get(group);
+    if (known !== undefined) return known;
+    const versions = [...(groups.get(group)?.keys() ?? [])].sort(compareVersions);
+    if (versions.length > 0) sorted.set(group, versions);
+    return versions;
+  };
 
   return {
     resource: (group, version, plural) => resources.get(idOf(group, version, plural)),
@@ -107,6 +117,7 @@ export function createRegistry(kinds: readonly KindDef[], subresourcesFor: (def:
       resources.delete(idOf(ref.group, ref.version, ref.plural));
       if (kindIndex.get(idOf(ref.group, ref.version, found.def.ref.kind)) === found)
         kindIndex.delete(idOf(ref.group, ref.version, found.def.ref.kind));
+      sorted.delete(ref.group);
       const versions = groups.get(ref.group);
       const rest = versions?.get(ref.version)?.filter((r) => r !== found) ?? [];
       if (rest.length > 0) versions?.set(ref.version, rest);
