@@ -1,6 +1,6 @@
 /** The cgroups of the pods of this node, on cgroup v1 and v2: pkg/kubelet/cm upstream. */
 import { access, mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Exec } from '#platform/exec.ts';
 import type { Logger } from '#platform/log.ts';
 import type { PodCgroup } from './pods/resources.ts';
@@ -171,5 +171,3 @@ export async function cgroupOfProcess(host: CgroupHost, pid: number): Promise<st
   const line = text.split('\n').find((l) => (host.version === 2 ? l.startsWith('0::') : l.split(':')[1] === 'memory'));
   return line?.split(':').slice(2).join(':');
 }
-
-export const parentCgroup = (path: string): string => dirname(path);

@@ -23,7 +23,9 @@ import { type Machine, readMachine } from './node/machine.ts';
 import { containerFieldPath, type PodContext } from './pods/context.ts';
 import { type ClusterDns, parseResolvConf } from './pods/dns.ts';
 import { createPodManager, type PodManager } from './pods/manager.ts';
-import type { KubeletPaths } from './pods/names.ts';
+import { createMirrorPods } from './pods/mirror-pods.ts';
+import { identityOf, type KubeletPaths } from './pods/names.ts';
+import { createStaticPods } from './pods/static-pods.ts';
 import { createStatusWriter } from './pods/status-writer.ts';
 import { createProber } from './probes/prober.ts';
 import { runProbe } from './probes/run.ts';
@@ -174,6 +176,7 @@ export function createKubelet(options: KubeletOptions): Kubelet {
   let parts: KubeletParts | undefined;
   let notReady: string | undefined = 'the kubelet has not started';
   let close = (): void => undefined;
+  let closeMirrors = async (): Promise<void> => undefined;
 
   async function start(): Promise<void> {
     await mkdir(join(options.paths.root, 'pods'), { recursive: true, mode: 0o750 });
@@ -184,21 +187,44 @@ export function createKubelet(options: KubeletOptions): Kubelet {
     const context = buildContext(options, machine, cgroups, tasks, hooks);
     const podInformer = options.informers.informer(pods, { fieldSelector: `spec.nodeName=${options.node.name}` });
     const events = createEventSource(options.endpoint, { clock, log });
-    const manager = createPodManager(context, podInformer, events);
+    const mirrors = createMirrorPods({ client: options.client, clock, log, node: context.nodeObject, linked: context.statuses.link });
+    const manager = createPodManager(context, podInformer, events, mirrors);
     hooks.own = manager.own;
     hooks.admitted = manager.admitted;
     parts = { context, manager, machine, cgroups };
     const agent = createNodeAgent({ options, settings, machine, context, log });
     tasks.spawn((signal) => agent.run(signal));
     tasks.spawn((signal) => keepLease(options.node.name, { client: options.client, clock, log }, signal));
-    tasks.spawn(async () => {
-      await manager.start(tasks);
+    const statics = createStaticPods({
+      dir: options.paths.manifests,
+      nodeName: options.node.name,
+      clock,
+      log,
+      add: (pod) => {
+        // Known before its first status, so that none is written to a pod that the API does not have.
+        context.statuses.set(identityOf(pod), {});
+        context.statuses.link(pod.metadata.uid ?? '', undefined);
+        manager.add(pod);
+        mirrors.add(pod);
+      },
+      remove: (uid, pod) => {
+        manager.remove(uid, pod);
+        mirrors.remove(pod);
+      },
+    });
+    tasks.spawn(async (signal) => {
+      await manager.start(tasks, async () => {
+        await statics.scan();
+        mirrors.settled();
+      });
       notReady = undefined;
+      await statics.follow(signal);
     });
     tasks.spawn((signal) =>
       rotateLogs({ manager, cri: context.cri, clock, log, maxBytes: settings.logMaxBytes, maxFiles: settings.logMaxFiles }, signal),
     );
     notReady = 'the pods of this node are not known yet';
+    closeMirrors = mirrors.close;
     close = () => {
       events.close();
       context.volumes.close();
@@ -211,6 +237,7 @@ export function createKubelet(options: KubeletOptions): Kubelet {
     stop: async () => {
       notReady = 'the kubelet is stopped';
       await tasks.close();
+      await closeMirrors();
       if (parts !== undefined) await Promise.all([parts.context.configMaps.close(), parts.context.secrets.close()]);
       close();
       close = () => undefined;

@@ -1,6 +1,7 @@
 /** What the handling of pods needs from the rest of the kubelet. */
 import type { KubeClient } from '#client/contract.ts';
 import type { ConfigMap, Container, Node, Pod, Secret, Service } from '#kube/generated/core-v1.ts';
+import type { Stored } from '#kube/object.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Exec } from '#platform/exec.ts';
 import type { Logger } from '#platform/log.ts';
@@ -47,7 +48,7 @@ export interface PodContext {
   ) => void;
   /** Routes events of the runtime about a sandbox or container to the pod. */
   readonly own: (id: string, podUid: string) => void;
-  readonly nodeObject: () => Node | undefined;
+  readonly nodeObject: () => Stored<Node> | undefined;
   /** Pods that this node has taken on and that have not ended, but this one. */
   readonly admitted: (exceptUid: string) => readonly Pod[];
 }

@@ -4,6 +4,7 @@ import type { Pod } from '#kube/generated/core-v1.ts';
 import type { TaskGroup } from '#lib/task-group.ts';
 import type { EventSource } from '../cri/events.ts';
 import type { PodContext } from './context.ts';
+import type { MirrorPods } from './mirror-pods.ts';
 import { identityOf, type PodIdentity } from './names.ts';
 import { listRuntimePods } from './runtime.ts';
 import { createPodWorker, type PodWorker } from './worker.ts';
@@ -18,14 +19,19 @@ export interface PodManager {
   /** Pods taken on that have not ended, but the one named. */
   readonly admitted: (exceptUid: string) => readonly Pod[];
   readonly own: (id: string, podUid: string) => void;
-  /** Begins handling pods; resolves when the pods of the API are known and what the runtime holds has been adopted. */
-  readonly start: (tasks: TaskGroup) => Promise<void>;
+  /** Begins handling pods; resolves when the pods of the API, and those that `addOthers` adds, are known. */
+  readonly start: (tasks: TaskGroup, addOthers: () => Promise<void>) => Promise<void>;
 }
 
 /** Upstream's safety net: everything is listed anew, in case an event was lost. */
 const relistMs = 5 * 60_000;
 
-export function createPodManager(context: PodContext, informer: Informer<Pod>, events: EventSource): PodManager {
+export function createPodManager(
+  context: PodContext,
+  informer: Informer<Pod>,
+  events: EventSource,
+  mirrors: Pick<MirrorPods, 'observed' | 'gone'>,
+): PodManager {
   const workers = new Map<string, PodWorker>();
   const owners = new Map<string, string>();
   let group: TaskGroup | undefined;
@@ -47,10 +53,15 @@ export function createPodManager(context: PodContext, informer: Informer<Pod>, e
 
   function add(pod: Pod): void {
     const identity = identityOf(pod);
-    context.statuses.observed(pod);
     const known = workers.get(identity.uid);
     if (known === undefined) ensure(identity, pod);
     else known.update(pod);
+  }
+
+  function addFromApi(pod: Pod): void {
+    if (mirrors.observed(pod)) return;
+    context.statuses.observed(pod);
+    add(pod);
   }
 
   /** Learns which ids belong to whom, and ends what runs without a pod in the API. */
@@ -106,14 +117,18 @@ export function createPodManager(context: PodContext, informer: Informer<Pod>, e
     remove: (uid, last) => workers.get(uid)?.removed(last),
     admitted: (uid) => [...workers.values()].flatMap((w) => (w.identity.uid !== uid && w.admitted() ? (w.pod() ?? []) : [])),
     own: (id, uid) => void owners.set(id, uid),
-    start: async (tasks) => {
+    start: async (tasks, addOthers) => {
       await informer.synced(tasks.signal);
       group = tasks;
       informer.addHandler({
-        added: add,
-        updated: add,
-        deleted: (pod) => workers.get(pod.metadata.uid)?.removed(pod),
+        added: addFromApi,
+        updated: addFromApi,
+        deleted: (pod) => {
+          if (!mirrors.gone(pod)) workers.get(pod.metadata.uid)?.removed(pod);
+        },
       });
+      // Only then is what the runtime holds compared with what there should be.
+      await addOthers();
       tasks.spawn(follow);
       tasks.spawn(relistNowAndThen);
     },

@@ -15,6 +15,8 @@ export interface StatusWriter {
   readonly set: (pod: PodIdentity, status: PodStatus) => void;
   /** Tells what the API holds now, as the informer sees it. */
   readonly observed: (pod: Pod) => void;
+  /** A static pod's status is written to its mirror; while there is none, nowhere. */
+  readonly link: (uid: string, mirror: Pod | undefined) => void;
   /** The status last set or seen. */
   readonly get: (uid: string) => PodStatus | undefined;
   /** Resolves when everything set so far has been written, or the pod is gone from the API. */
@@ -24,6 +26,8 @@ export interface StatusWriter {
 
 interface Entry {
   readonly pod: PodIdentity;
+  /** The uid in the API, where it is another than the pod's own; '' while there is nothing there. */
+  apiUid: string;
   /** As the API has it, to our knowledge. */
   stored: PodStatus;
   storedVersion: bigint;
@@ -36,6 +40,7 @@ interface Entry {
 
 const newEntry = (pod: PodIdentity): Entry => ({
   pod,
+  apiUid: pod.uid,
   stored: {},
   storedVersion: -1n,
   wanted: undefined,
@@ -65,8 +70,8 @@ export function createStatusWriter(deps: {
   }
 
   function due(entry: Entry): Readonly<Record<string, unknown>> | undefined {
-    if (entry.gone || entry.wanted === undefined) return undefined;
-    const patch = statusPatch(entry.stored, entry.wanted, entry.pod.uid);
+    if (entry.gone || entry.wanted === undefined || entry.apiUid === '') return undefined;
+    const patch = statusPatch(entry.stored, entry.wanted, entry.apiUid);
     return patch === undefined || JSON.stringify(patch) === entry.lastPatch ? undefined : patch;
   }
 
@@ -122,6 +127,18 @@ export function createStatusWriter(deps: {
       entries.set(uid, entry);
       remember(entry, pod);
       // Somebody wrote over what is ours: it is written again.
+      kick(entry);
+    },
+    link: (uid, mirror) => {
+      const entry = entries.get(uid);
+      if (entry === undefined) return;
+      if (entry.apiUid !== (mirror?.metadata.uid ?? '')) {
+        entry.storedVersion = -1n;
+        entry.lastPatch = '';
+      }
+      entry.apiUid = mirror?.metadata.uid ?? '';
+      entry.gone = false;
+      if (mirror !== undefined) remember(entry, mirror);
       kick(entry);
     },
     get: (uid) => entries.get(uid)?.wanted ?? entries.get(uid)?.stored,
