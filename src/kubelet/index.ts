@@ -161,6 +161,7 @@ function buildContext(options: KubeletOptions, machine: Machine, cgroups: Cgroup
     clock,
     exec,
     log,
+    signal: tasks.signal,
     event,
     own: (id, uid) => hooks.own(id, uid),
     nodeObject: () => nodeInformer.get(options.node.name),

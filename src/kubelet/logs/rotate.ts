@@ -57,21 +57,26 @@ async function rotate(path: string, containerId: string, deps: RotateDeps): Prom
   }
 }
 
+/** Looks at the log of every running container once. */
+export async function rotateIfLarge(deps: RotateDeps): Promise<void> {
+  for (const worker of deps.manager.list()) {
+    for (const record of worker.runtime()?.containers ?? []) {
+      if (record.state !== 'running' || record.logPath === '') continue;
+      const size = await stat(record.logPath).then(
+        (s) => s.size,
+        () => 0,
+      );
+      if (size < deps.maxBytes) continue;
+      await rotate(record.logPath, record.id, deps).catch((error: unknown) =>
+        deps.log.warn('a log cannot be rotated', { path: record.logPath, error }),
+      );
+    }
+  }
+}
+
 export async function rotateLogs(deps: RotateDeps, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await deps.clock.sleep(checkMs, signal).catch(() => undefined);
-    for (const worker of deps.manager.list()) {
-      for (const record of worker.runtime()?.containers ?? []) {
-        if (record.state !== 'running' || record.logPath === '') continue;
-        const size = await stat(record.logPath).then(
-          (s) => s.size,
-          () => 0,
-        );
-        if (size < deps.maxBytes || signal.aborted) continue;
-        await rotate(record.logPath, record.id, deps).catch((error: unknown) =>
-          deps.log.warn('a log cannot be rotated', { path: record.logPath, error }),
-        );
-      }
-    }
+    if (!signal.aborted) await rotateIfLarge(deps);
   }
 }

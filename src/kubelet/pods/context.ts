@@ -38,6 +38,8 @@ export interface PodContext {
   readonly clock: Clock;
   readonly exec: Exec;
   readonly log: Logger;
+  /** Aborts when the kubelet stops: nothing may hold it up. */
+  readonly signal: AbortSignal;
   /** An Event about the pod, or about one of its containers. */
   readonly event: (
     pod: Pod,

@@ -71,7 +71,7 @@ export async function createSandbox(context: PodContext, pod: Pod, attempt: numb
     .cri()
     .runPodSandbox(
       { config: await configOfSandbox(context, pod, attempt), runtimeHandler: await runtimeHandler(context, pod) },
-      { timeoutMs: 240_000 },
+      { timeoutMs: 240_000, signal: context.signal },
     );
   context.own(podSandboxId, identity.uid);
   await context.cgroups.settle(cgroup);
@@ -172,7 +172,7 @@ async function create(context: PodContext, input: StartInput, image: ImageFacts,
     const sandboxOfPod = await configOfSandbox(context, pod, sandbox.attempt);
     const { containerId } = await context
       .cri()
-      .createContainer({ podSandboxId: sandbox.id, config, sandboxConfig: sandboxOfPod }, { timeoutMs: 240_000 });
+      .createContainer({ podSandboxId: sandbox.id, config, sandboxConfig: sandboxOfPod }, { timeoutMs: 240_000, signal: context.signal });
     context.own(containerId, input.runtime.uid);
     context.event(pod, container, 'Normal', 'Created', 'Container created');
     return containerId;
@@ -200,7 +200,7 @@ export async function startContainer(context: PodContext, input: StartInput): Pr
   const restartCount = nextRestartCount(context, input);
   const id = await create(context, input, image, restartCount);
   try {
-    await context.cri().startContainer({ containerId: id }, { timeoutMs: 240_000 });
+    await context.cri().startContainer({ containerId: id }, { timeoutMs: 240_000, signal: context.signal });
   } catch (error) {
     const message = runtimeErrorText(error);
     context.event(pod, container, 'Warning', 'Failed', `Error: ${message}`);

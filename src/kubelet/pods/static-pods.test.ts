@@ -31,7 +31,7 @@ test.each([
   ['a service account', { ...manifest, spec: { ...manifest.spec, serviceAccountName: 'x' } }],
   ['a list', []],
 ])('%s is refused', (_, value) => {
-  expect(() => staticPod(value, 'f', 'n1')).toThrow();
+  expect(() => staticPod(value, 'f', 'n1')).toThrow(/required|not a Pod|service account/);
 });
 
 test('a scan tells what is new, changed and gone, and passes over what is broken', async () => {
