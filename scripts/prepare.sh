@@ -29,7 +29,8 @@ prepare_node() {
   command -v npm >/dev/null 2>&1 || prepare_packages nodejs npm
   if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
     echo "==> installing npm dependencies"
-    npm ci --no-audit --no-fund --ignore-scripts --loglevel=error
+    # Not "npm ci": it refuses a lock file made where packages for other platforms cannot be had.
+    npm install --no-save --no-audit --no-fund --ignore-scripts --loglevel=error
   fi
   PATH=$PWD/node_modules/.bin:$PATH
   export PATH
