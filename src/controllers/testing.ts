@@ -36,6 +36,10 @@ export interface TestCluster extends AsyncDisposable {
   /** What a kubelet would do now: pods run and are ready, deleted ones go away. */
   readonly runPods: (which?: (pod: Stored<Pod>) => boolean) => Promise<void>;
   readonly setPodStatus: (pod: Stored<Pod>, status: PodStatus) => Promise<void>;
+  /** How many writes the store has seen. */
+  readonly revision: () => number;
+  /** What the controllers have asked of the API server, as "method path". Watches are left out. */
+  readonly calls: string[];
   /** Events as "reason: message", in the order in which they came. */
   readonly events: (namespace?: string) => Promise<readonly string[]>;
 }
@@ -72,8 +76,18 @@ export async function startCluster(
   }
   const groups =
     options.rbac === true ? ['system:serviceaccounts', 'system:serviceaccounts:kube-system', 'system:authenticated'] : admin.groups;
+  const calls: string[] = [];
   const running = createControllers({
-    clientFor: (user) => createKubeClient(createInProcessTransport(server, { name: user, groups })),
+    clientFor: (user) => {
+      const transport = createInProcessTransport(server, { name: user, groups });
+      return createKubeClient({
+        watch: transport.watch,
+        call: (request) => {
+          calls.push(`${user} ${request.method} ${request.path}`);
+          return transport.call(request);
+        },
+      });
+    },
     clock,
     random: seededRandom(7),
     log,
@@ -151,6 +165,8 @@ export async function startCluster(
       await settle();
     },
     setPodStatus,
+    revision: () => cache.revision(),
+    calls,
     events: async (namespace = 'default') => {
       const all = await list(events1 as ResourceRef<Event>, namespace);
       const order = (e: Stored<Event>): number => Number(e.metadata.resourceVersion);
