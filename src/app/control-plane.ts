@@ -1,7 +1,7 @@
 /** The API server with its store, keys and rules, put together: everything of a server that is not a loop of its own. */
 import { createPrivateKey } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createAdmissionPlugins } from '#apiserver/admission/index.ts';
 import { createAudit } from '#apiserver/audit/audit.ts';
 import { openAuditLog } from '#apiserver/audit/log-file.ts';
@@ -28,12 +28,12 @@ import type { Random } from '#platform/random.ts';
 import { builtinKinds } from '#resources/index.ts';
 import type { Store, WatchCache } from '#store/contract.ts';
 import { createSqliteStore } from '#store/drivers/sqlite/sqlite-store.ts';
-import { createEncryptedStore } from '#store/encryption.ts';
 import { createWatchCache } from '#store/watch-cache.ts';
 import type { ApiserverSettings } from './apiserver-args.ts';
 import { paths, type ServerConfig } from './config.ts';
 import type { ClusterConfig } from './join.ts';
 import { lateObjectStore } from './late.ts';
+import { openSecretsEncryption } from './secrets-encryption.ts';
 import type { SecuritySettings } from './security-args.ts';
 import { startThread } from './threads.ts';
 import { buildInfo } from './version.ts';
@@ -111,8 +111,11 @@ export async function createControlPlane(
       { clock, log: log.child('store') },
     ),
   ]);
-  const { encryption } = security;
-  const store = encryption === undefined ? bareStore : createEncryptedStore(bareStore, () => encryption);
+  const encryption = await openSecretsEncryption(bareStore, join(where.credentials, 'encryption-config.json'), security.encryption, {
+    clock,
+    log: log.child('encryption'),
+  });
+  const { store } = encryption;
   const auditLog = security.audit === undefined ? undefined : await openAuditLog(security.audit.log, { clock, log: log.child('audit') });
   const audit = security.audit === undefined || auditLog === undefined ? undefined : createAudit(security.audit.policy, auditLog, clock);
   let pki = firstPki;
@@ -166,7 +169,7 @@ export async function createControlPlane(
       }),
     subresources: [...auth.subresources, ...nodeSubresources(tunnel)],
     reviews: auth.reviews,
-    extraRoutes: [...auth.routes, ...tunnel.routes],
+    extraRoutes: [...auth.routes, ...tunnel.routes, ...encryption.routes],
     clock,
     random,
     log: log.child('apiserver'),

@@ -61,6 +61,8 @@ export function encryptValue(key: EncryptionKey, plain: Uint8Array, storageKey: 
 
 /** Throws StoreError 'corrupt' for a value that none of the keys opens. */
 export function decryptValue(keys: readonly EncryptionKey[], value: Uint8Array, storageKey: string): Uint8Array {
+  // Nearly every value is JSON: one byte tells.
+  if (value[0] !== marker[0]) return value;
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   if (!bytes.subarray(0, marker.length).equals(marker)) return value;
   for (const key of keys) {
@@ -89,11 +91,12 @@ export function createEncryptedStore(store: Store, policy: () => EncryptionPolic
     const value = decryptValue(policy().read, entry.value, entry.key);
     return value === entry.value ? entry : { ...entry, value };
   };
-  const openEvent = (event: StoreEvent): StoreEvent => ({
-    ...event,
-    entry: open(event.entry),
-    ...(event.previous === undefined ? {} : { previous: open(event.previous) }),
-  });
+  const openEvent = (event: StoreEvent): StoreEvent => {
+    const entry = open(event.entry);
+    const previous = event.previous === undefined ? undefined : open(event.previous);
+    if (entry === event.entry && previous === event.previous) return event;
+    return { ...event, entry, ...(previous === undefined ? {} : { previous }) };
+  };
   const withValue = (entry: Entry, value: Uint8Array): Entry => (entry.value === value ? entry : { ...entry, value });
   const openError = (error: unknown): unknown =>
     error instanceof StoreError && error.current !== undefined
