@@ -215,8 +215,11 @@ export function meterLoops(root: CelNode, meter: Meter): number {
       const comprehension = node.args as Comprehension;
       const { step } = comprehension;
       const cost = Math.max(1, Math.min(size, 1000));
-      // The evaluator asks nothing but this of a step.
+      // The evaluator asks nothing but `evaluate` of a step; the rest is for those who walk the tree.
       comprehension.step = {
+        op: 'metered',
+        args: step,
+        meta: {},
         evaluate: (evaluator: Evaluator, _node: CelNode, context: Context) => {
           meter.spend(cost);
           return step.evaluate(evaluator, step, context);

@@ -202,12 +202,43 @@ describe('a definition with rules that make no sense is told', () => {
   });
 });
 
+describe('a definition whose rules could cost far too much is told', () => {
+  const list = (rule: string, more: object = {}, items: Schema = string): Schema => ({
+    type: 'object',
+    properties: { list: { type: 'array', items, validations: { rules: [{ rule }], ...more } } },
+  });
+  const errors = (schema: Schema) => compileValidations(cel, schema, resolve).errors;
+
+  test.each<[string, Schema]>([
+    ['loops in loops over a list without end', list('self.all(a, self.all(b, a != b || a == b))')],
+    ['long texts in long lists', list('self.all(a, a.contains("x"))')],
+  ])('%s', (_title, schema) => {
+    expect(errors(schema)).toEqual([
+      expect.objectContaining({
+        forbidden: true,
+        message: expect.stringContaining('exceeds budget by factor of more than 100x') as string,
+      }),
+    ]);
+  });
+
+  test.each<[string, Schema]>([
+    ['one loop over a list without end', list('self.all(a, a != "x")')],
+    ['loops in loops over a list with an end', list('self.all(a, self.all(b, a != b || a == b))', { maxItems: 100 })],
+    ['texts with an end', list('self.all(a, a.contains("x"))', {}, { type: 'string', validations: { maxLength: 63 } })],
+    ['a rule of each item', list('true', {}, { ...string, ...rules('self.startsWith("x")') })],
+  ])('%s is fine', (_title, schema) => {
+    expect(errors(schema)).toEqual([]);
+  });
+});
+
 test('rules over too much data are refused, not run for ever', () => {
   const schema: Schema = {
     type: 'object',
-    properties: { list: { type: 'array', items: integer, ...rules('self.all(a, self.all(b, self.all(c, a + b + c >= 0)))') } },
+    properties: {
+      list: { type: 'array', items: integer, validations: { maxItems: 5000, rules: [{ rule: 'self.all(a, self.all(b, a + b >= 0))' }] } },
+    },
   };
-  const [error] = check(schema, { list: Array.from({ length: 2000 }, (_, i) => i) });
+  const [error] = check(schema, { list: Array.from({ length: 5000 }, (_, i) => i) });
   expect(error).toContain("'operation cancelled: actual cost limit exceeded': no further validation rules will be run");
 });
 

@@ -4,6 +4,7 @@
  */
 import { Optional } from '@marcbachmann/cel-js';
 import { type Cel, CelCompileError, CelCostError, type CelScope, type Program, perCallLimit, requestBudget } from './cel.ts';
+import { isTooDear, maxSize, tooDearMessage } from './cel-cost.ts';
 import type { ParsedFieldPath } from './cel-field-path.ts';
 import { parseFieldPath, schemaAtPath } from './cel-field-path.ts';
 import { type CelType, type TypeBuilder, typeBuilder } from './cel-type.ts';
@@ -36,6 +37,8 @@ export interface RuleError {
   readonly field: string;
   readonly value: string;
   readonly message: string;
+  /** The rule is sound but could cost too much: reported as Forbidden, not as an invalid value. */
+  readonly forbidden?: boolean;
 }
 
 export interface CelValidator {
@@ -44,6 +47,17 @@ export interface CelValidator {
   readonly hasRules: boolean;
   /** Runs the rules on a structurally valid object. `old`: the object before an update. */
   readonly validate: (object: unknown, old: unknown) => FieldError[];
+}
+
+/** Where in a schema rules are compiled. */
+interface Place {
+  readonly path: string;
+  /** The whole object of a custom resource. */
+  readonly root: boolean;
+  /** The schemas around this one, which may refer to themselves. */
+  readonly seen: ReadonlySet<Schema>;
+  /** How often such a value may stand in one object. */
+  readonly times: number;
 }
 
 interface Building {
@@ -63,7 +77,8 @@ function scopeFor(b: Building, schema: Schema, root: boolean, optionalOldSelf: b
 
 const ruleText = (rule: ValidationRule): string => rule.rule.trim();
 
-function compileRules(b: Building, schema: Schema, path: string, root: boolean): { rules: CompiledRule[]; type: CelType | undefined } {
+function compileRules(b: Building, schema: Schema, at: Place): { rules: CompiledRule[]; type: CelType | undefined } {
+  const { path, root } = at;
   const given = schema.validations?.rules ?? [];
   const rules: CompiledRule[] = [];
   let type: CelType | undefined;
@@ -88,6 +103,10 @@ function compileRules(b: Building, schema: Schema, path: string, root: boolean):
         fail('fieldPath', rule.fieldPath ?? '', 'fieldPath must be a valid path: path not found in schema');
         continue;
       }
+      if (isTooDear(program.root, schema, at.times, b.resolve)) {
+        b.errors.push({ field: `${field}.rule`, value: rule.rule, message: tooDearMessage, forbidden: true });
+        continue;
+      }
       rules.push({ rule, program, message, path: where, transition: program.mentions('oldSelf') });
     } catch (error) {
       if (!(error instanceof CelCompileError)) throw error;
@@ -97,19 +116,22 @@ function compileRules(b: Building, schema: Schema, path: string, root: boolean):
   return { rules, type };
 }
 
-function build(b: Building, schema: Schema, path: string, root: boolean, seen: ReadonlySet<Schema>): Validator | undefined {
+function build(b: Building, schema: Schema, at: Place): Validator | undefined {
+  const { path, seen } = at;
   if (seen.has(schema)) return undefined;
   const below = new Set([...seen, schema]);
   const target = schema.ref === undefined ? schema : b.resolve(schema.ref);
-  const { rules, type } = compileRules(b, target, path, root);
+  const { rules, type } = compileRules(b, target, at);
+  const inside = (step: string, times = at.times): Place => ({ path: `${path}${step}.`, root: false, seen: below, times });
+  const each = at.times * maxSize(target, b.resolve);
   const properties = new Map<string, Validator>();
   for (const [name, property] of Object.entries(target.properties ?? {})) {
-    const v = build(b, property, `${path}properties[${name}].`, false, below);
+    const v = build(b, property, inside(`properties[${name}]`));
     if (v !== undefined) properties.set(name, v);
   }
-  const items = target.items === undefined ? undefined : build(b, target.items, `${path}items.`, false, below);
+  const items = target.items === undefined ? undefined : build(b, target.items, inside('items', each));
   const extra = typeof target.additionalProperties === 'object' ? target.additionalProperties : undefined;
-  const values = extra === undefined ? undefined : build(b, extra, `${path}additionalProperties.`, false, below);
+  const values = extra === undefined ? undefined : build(b, extra, inside('additionalProperties', each));
   if (rules.length === 0 && properties.size === 0 && items === undefined && values === undefined) return undefined;
   return { schema: target, type: type ?? { name: 'dyn', convert: (v) => v }, rules, properties, items, values };
 }
@@ -125,7 +147,7 @@ interface Run {
  */
 export function compileValidations(cel: Cel, schema: Schema, resolve: (ref: string) => Schema): CelValidator {
   const b: Building = { cel, resolve, errors: [] };
-  const root = build(b, schema, '', true, new Set());
+  const root = build(b, schema, { path: '', root: true, seen: new Set(), times: 1 });
   return {
     errors: b.errors,
     hasRules: root !== undefined,

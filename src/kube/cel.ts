@@ -50,6 +50,8 @@ export interface Program {
   /** The type that the checker found. */
   readonly type: string;
   readonly mentions: (variable: string) => boolean;
+  /** The checked syntax tree. */
+  readonly root: CelNode;
   /**
    * Throws CelCostError when it costs more than `budget`, Error with CEL's text when it cannot be evaluated. A handler that returns
    * a promise makes `value` a promise.
@@ -159,6 +161,7 @@ function compile(environment: Environment, meter: Meter, expression: string, opt
   return {
     expression,
     type,
+    root,
     mentions: (variable) => mentions(root, variable),
     evaluate: (variables, budget = perCallLimit) => evaluate(parsed, meter, size, variables, budget),
   };

@@ -202,11 +202,15 @@ function pathErrors(jsonPath: string, field: string): FieldError[] {
   }
 }
 
-/** CEL rules that do not compile. */
+/** CEL rules that do not compile, or could cost far too much. */
 function ruleErrors(props: JSONSchemaProps, path: string): FieldError[] {
   if (!JSON.stringify(props).includes('x-kubernetes-validations')) return [];
   const { errors } = compileValidations(createCel(), customSchema(props, false), (name) => definition(name) ?? {});
-  return errors.map((e) => fieldInvalid(`${path}.${e.field}`, e.value, e.message));
+  return errors.map((e) =>
+    e.forbidden === true
+      ? { field: `${path}.${e.field}`, type: 'FieldValueForbidden', message: `Forbidden: ${e.message}` }
+      : fieldInvalid(`${path}.${e.field}`, e.value, e.message),
+  );
 }
 
 /** Deletes the instances, waits until the last is gone, and lets the definition go. */
