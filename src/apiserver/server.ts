@@ -1,6 +1,7 @@
 /** The API server, put together. */
 import type { KindDef } from '#kube/kind.ts';
 import { customResourceDefinitions, services } from '#kube/refs.ts';
+import { TaskGroup } from '#lib/task-group.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { Random } from '#platform/random.ts';
@@ -24,6 +25,7 @@ import { createDefinitions } from './crd/definitions.ts';
 import { deleteInstances, releaseDefinition } from './crd/instances.ts';
 import { createDiscovery } from './discovery/discovery.ts';
 import { createOpenApi } from './discovery/openapi.ts';
+import { expireObjects } from './expiry.ts';
 import { createHandler, type Handle } from './handler.ts';
 import { createHealth, type HealthCheck } from './health.ts';
 import { createHttpServer, type HttpServer, type TlsMaterial } from './http/server.ts';
@@ -144,6 +146,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const handle: Handle = (options.around ?? []).reduce((next, wrap) => wrap(next), inner);
   if (registry.resource('apiextensions.k8s.io', 'v1', 'customresourcedefinitions') !== undefined)
     for (const crd of objects.list(customResourceDefinitions, '')) definitions.adopt(crd);
+  const tasks = new TaskGroup();
+  tasks.spawn((signal) => expireObjects({ cache, clock, log, kinds: () => registry.all().map((r) => r.def) }, signal));
   return {
     handle,
     objects,
@@ -156,6 +160,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       await addresses.repair();
     },
     close: async () => {
+      await tasks.close();
       await definitions.close();
       await addresses.settled();
     },

@@ -132,7 +132,7 @@ test('printer columns make the table', async () => {
     now: new Date(clock.now() + 5000),
     includeObject: 'None',
   });
-  const table = JSON.parse(Buffer.concat(rendered.body).toString()) as {
+  const table = JSON.parse(Buffer.concat([...rendered.body]).toString()) as {
     rows: { cells: unknown[] }[];
     columnDefinitions: { name: string }[];
   };

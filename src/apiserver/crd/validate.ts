@@ -1,4 +1,5 @@
 /** Values of custom resources against their schema, with the texts of upstream's OpenAPI validation. */
+import type { RE2JS } from 're2js';
 import { jsonEqual } from '#kube/json-value.ts';
 import type { Schema, SchemaValidations } from '#kube/schema.ts';
 import type { FieldError } from '#kube/status-error.ts';
@@ -122,9 +123,9 @@ function checkNumber(v: SchemaValidations, value: number, path: string, errors: 
     errors.push(invalid(path, value, `should be a multiple of ${v.multipleOf}`));
 }
 
-const patterns = new WeakMap<SchemaValidations, RegExp | null>();
+const patterns = new WeakMap<SchemaValidations, RE2JS | null>();
 
-function patternOf(v: SchemaValidations): RegExp | null {
+function patternOf(v: SchemaValidations): RE2JS | null {
   let pattern = patterns.get(v);
   if (pattern === undefined) {
     pattern = compilePattern(v.pattern ?? '') ?? null;
@@ -138,7 +139,8 @@ function checkString(v: SchemaValidations, value: string, path: string, errors: 
   if (v.minLength !== undefined && length < v.minLength) errors.push(invalid(path, value, `should be at least ${v.minLength} chars long`));
   if (v.maxLength !== undefined && length > v.maxLength)
     errors.push({ field: path, type: 'FieldValueTooLong', message: `Too long: may not be more than ${v.maxLength} bytes` });
-  if (v.pattern !== undefined && patternOf(v)?.test(value) === false) errors.push(invalid(path, value, `should match '${v.pattern}'`));
+  if (v.pattern !== undefined && patternOf(v)?.matcher(value).find() === false)
+    errors.push(invalid(path, value, `should match '${v.pattern}'`));
 }
 
 function valid(schema: Schema, value: unknown): boolean {

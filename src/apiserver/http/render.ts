@@ -12,8 +12,9 @@ import type { Representation } from './negotiate.ts';
 export interface Rendered {
   readonly status: number;
   readonly contentType: string;
-  /** Long lists come in pieces. */
-  readonly body: readonly Uint8Array[];
+  readonly length: number;
+  /** Long lists are made piece by piece, as the client takes them. */
+  readonly body: Iterable<Uint8Array>;
 }
 
 export interface RenderContext {
@@ -25,26 +26,31 @@ export interface RenderContext {
 
 type Renderable = Extract<ApiResponse, { type: 'entry' | 'object' | 'list' }>;
 
-/** Items of a list that go into one piece. */
-const itemsPerPiece = 500;
+/** Bytes of a list that make one piece. */
+const pieceBytes = 256 * 1024;
 const json = 'application/json';
+
+const whole = (status: number, contentType: string, body: Uint8Array): Rendered => ({
+  status,
+  contentType,
+  length: body.length,
+  body: [body],
+});
 
 /** Throws StatusError BadRequest for an unknown includeObject. */
 export function render(response: Renderable, context: RenderContext): Rendered {
   const { representation, pretty } = context;
   const raw = representation.as === undefined && representation.media === json && !pretty;
-  if (raw && response.type === 'entry')
-    return { status: response.status, contentType: json, body: [viewOf(response.def).bytes(response.entry)] };
-  if (raw && response.type === 'list') return { status: 200, contentType: json, body: listPieces(response) };
+  if (raw && response.type === 'entry') return whole(response.status, json, viewOf(response.def).bytes(response.entry));
+  if (raw && response.type === 'list') return renderList(response);
   const object = representation.as === undefined || response.type === 'object' ? plainObject(response) : transformed(response, context);
   if (representation.media === protobufMedia) {
     const bytes = encodeProtobuf(object as { apiVersion: string; kind: string });
-    if (bytes !== undefined) return { status: response.status, contentType: protobufMedia, body: [bytes] };
+    if (bytes !== undefined) return whole(response.status, protobufMedia, bytes);
   }
-  if (representation.media === 'application/yaml')
-    return { status: response.status, contentType: 'application/yaml', body: [Buffer.from(stringify(object))] };
+  if (representation.media === 'application/yaml') return whole(response.status, 'application/yaml', Buffer.from(stringify(object)));
   const text = pretty ? `${JSON.stringify(object, null, 2)}\n` : `${JSON.stringify(object)}\n`;
-  return { status: response.status, contentType: json, body: [Buffer.from(text)] };
+  return whole(response.status, json, Buffer.from(text));
 }
 
 /** True for answers that protobuf knows: objects of built-in kinds, and what is made for a request. */
@@ -69,22 +75,31 @@ const listKind = (r: ListResponse): { kind: string; apiVersion: string } => ({
 
 const comma = Buffer.from(',{');
 const open = Buffer.from('{');
+const end = Buffer.from(']}\n');
 
-function listPieces(r: ListResponse): Uint8Array[] {
-  const head = JSON.stringify({ ...listKind(r), metadata: listMeta(r) });
-  const pieces: Uint8Array[] = [];
+function renderList(r: ListResponse): Rendered {
+  const head = Buffer.from(`${JSON.stringify({ ...listKind(r), metadata: listMeta(r) }).slice(0, -1)},"items":[`);
   const view = viewOf(r.def);
-  let batch: Uint8Array[] = [Buffer.from(`${head.slice(0, -1)},"items":[`)];
+  let length = head.length + end.length;
+  for (const [i, entry] of r.entries.entries()) length += view.itemTail(entry).length + (i === 0 ? 1 : 2);
+  return { status: 200, contentType: json, length, body: listPieces(r, head) };
+}
+
+function* listPieces(r: ListResponse, head: Buffer): Generator<Uint8Array> {
+  const view = viewOf(r.def);
+  let batch: Uint8Array[] = [head];
+  let size = head.length;
   for (const [i, entry] of r.entries.entries()) {
-    batch.push(i === 0 ? open : comma, view.itemTail(entry));
-    if (batch.length >= 2 * itemsPerPiece) {
-      pieces.push(Buffer.concat(batch));
-      batch = [];
-    }
+    const tail = view.itemTail(entry);
+    batch.push(i === 0 ? open : comma, tail);
+    size += tail.length;
+    if (size < pieceBytes) continue;
+    yield Buffer.concat(batch);
+    batch = [];
+    size = 0;
   }
-  batch.push(Buffer.from(']}\n'));
-  pieces.push(Buffer.concat(batch));
-  return pieces;
+  batch.push(end);
+  yield Buffer.concat(batch);
 }
 
 function plainObject(response: Renderable): unknown {

@@ -10,7 +10,7 @@ import { StatusError, toStatus } from '#kube/status-error.ts';
 import type { ApiRequest, ApiResponse } from '../contract.ts';
 import { type FrameCache, frameWriter } from './frames.ts';
 import { negotiate, type Representation } from './negotiate.ts';
-import { hasProtobuf, type RenderContext, render } from './render.ts';
+import { hasProtobuf, type RenderContext, type Rendered, render } from './render.ts';
 
 export type RawResponse = ServerResponse | Http2ServerResponse;
 
@@ -74,7 +74,11 @@ export async function respond(raw: RawResponse, request: ApiRequest, response: A
       return;
     case 'bytes': {
       const body = typeof response.body === 'string' ? Buffer.from(response.body) : response.body;
-      await sendBody(raw, request, response.status, headersOf(response, response.contentType), [body]);
+      await sendBody(raw, request, headersOf(response, response.contentType), {
+        status: response.status,
+        length: body.length,
+        body: [body],
+      });
       return;
     }
     case 'watch':
@@ -95,35 +99,32 @@ export async function respond(raw: RawResponse, request: ApiRequest, response: A
 async function sendRendered(raw: RawResponse, request: ApiRequest, response: Extract<ApiResponse, { type: 'entry' | 'object' | 'list' }>) {
   try {
     const rendered = render(response, contextOf(request, response));
-    await sendBody(raw, request, rendered.status, headersOf(response, rendered.contentType), rendered.body);
+    await sendBody(raw, request, headersOf(response, rendered.contentType), rendered);
   } catch (error) {
     if (!(error instanceof StatusError) || raw.headersSent) throw error;
     const body = Buffer.from(`${JSON.stringify(toStatus(error))}\n`);
-    await sendBody(raw, request, error.code, headersOf(response, 'application/json'), [body]);
+    await sendBody(raw, request, headersOf(response, 'application/json'), { status: error.code, length: body.length, body: [body] });
   }
 }
 
-async function sendBody(
-  raw: RawResponse,
-  request: ApiRequest,
-  status: number,
-  headers: Headers,
-  body: readonly Uint8Array[],
-): Promise<void> {
-  let length = 0;
-  for (const piece of body) length += piece.length;
+type Body = Pick<Rendered, 'status' | 'length' | 'body'>;
+
+async function sendBody(raw: RawResponse, request: ApiRequest, headers: Headers, { status, length, body }: Body): Promise<void> {
   if (length > gzipFrom && /\bgzip\b/.test(request.headers['accept-encoding'] ?? '') && request.method === 'GET') {
     writeHead(raw, status, { ...headers, 'content-encoding': 'gzip', vary: 'accept-encoding' });
     await pipeline(Readable.from(body), createGzip({ level: 1 }), raw).catch(() => undefined);
     return;
   }
   writeHead(raw, status, { ...headers, 'content-length': String(length) });
-  for (const [i, piece] of body.entries()) {
-    if (raw.destroyed) return;
-    if (i === body.length - 1) raw.end(piece);
-    else if (!writeChunk(raw, piece)) await drained(raw, request.signal);
+  if (Array.isArray(body) && body.length === 1) {
+    raw.end(body[0]);
+    return;
   }
-  if (body.length === 0) raw.end();
+  for (const piece of body) {
+    if (raw.destroyed) return;
+    if (!writeChunk(raw, piece)) await drained(raw, request.signal);
+  }
+  raw.end();
 }
 
 /** Waits until the client has taken what was written; resolves also when it has left. */

@@ -64,6 +64,8 @@ function createTlsServer(options: HttpOptions, log: Logger): Http2SecureServer {
     allowHTTP1: true,
     requestCert: true,
     rejectUnauthorized: false,
+    // Many large lists may be on their way over one connection; each is sent piece by piece.
+    maxSessionMemory: 64,
     settings: { maxConcurrentStreams: 1000, initialWindowSize: 1024 * 1024 },
   });
   server.on('sessionError', () => undefined);
@@ -242,7 +244,8 @@ function toApiRequest(raw: RawRequest, signal: AbortSignal): ApiRequest {
   };
 }
 
-const peers = new WeakMap<object, AuthnRequest['peer'] & object>();
+/** By connection; null: it came without a certificate. */
+const peers = new WeakMap<object, (AuthnRequest['peer'] & object) | null>();
 
 function toAuthnRequest(raw: RawRequest, request: ApiRequest): AuthnRequest {
   const connection: object = 'stream' in raw ? (raw.stream.session ?? raw.stream) : raw.socket;
@@ -250,11 +253,9 @@ function toAuthnRequest(raw: RawRequest, request: ApiRequest): AuthnRequest {
   let peer = peers.get(connection);
   if (peer === undefined) {
     const certificate = socket.getPeerX509Certificate?.();
-    if (certificate !== undefined) {
-      peer = { raw: certificate.raw, authorized: socket.authorized };
-      peers.set(connection, peer);
-    }
+    peer = certificate === undefined ? null : { raw: certificate.raw, authorized: socket.authorized };
+    peers.set(connection, peer);
   }
   const { method, path, headers, remoteAddress = '' } = request;
-  return { method, path, headers, peer, connection, remoteAddress };
+  return { method, path, headers, peer: peer ?? undefined, connection, remoteAddress };
 }
