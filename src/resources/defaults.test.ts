@@ -255,3 +255,25 @@ test('an autoscaler converts between its versions without loss', () => {
   expect(older).toMatchObject({ apiVersion: 'autoscaling/v1', spec: { targetCPUUtilizationPercentage: 50, maxReplicas: 3 } });
   expect(older && v1.convert?.toStored(older)).toEqual(stored);
 });
+
+test('label keys of affinity and spreading become part of the selectors when the pod is created', () => {
+  const term = { labelSelector: { matchLabels: { app: 'a' } }, topologyKey: 'kubernetes.io/hostname' };
+  const pod = created(kindNamed('Pod'), {
+    metadata: { labels: { app: 'a', hash: '1' } },
+    spec: {
+      containers: [container],
+      affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [{ ...term, mismatchLabelKeys: ['hash'] }] } },
+      topologySpreadConstraints: [{ ...term, maxSkew: 1, whenUnsatisfiable: 'DoNotSchedule', matchLabelKeys: ['hash', 'none'] }],
+    },
+  });
+  expect(pod['spec']).toMatchObject({
+    affinity: {
+      podAntiAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: [
+          { labelSelector: { matchExpressions: [{ key: 'hash', operator: 'NotIn', values: ['1'] }] } },
+        ],
+      },
+    },
+    topologySpreadConstraints: [{ labelSelector: { matchExpressions: [{ key: 'hash', operator: 'In', values: ['1'] }] } }],
+  });
+});

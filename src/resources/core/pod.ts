@@ -1,6 +1,7 @@
 import type { Pod } from '#kube/generated/core-v1.ts';
 import { pods } from '#kube/refs.ts';
 import { defineKind, type Mutable } from '../define.ts';
+import { mergeLabelKeys } from './match-label-keys.ts';
 import { podOnlyDefaults, podSpecDefaults } from './pod-defaults.ts';
 import { podQosClass } from './pod-qos.ts';
 import { podTable } from './pod-table.ts';
@@ -43,6 +44,7 @@ export const podKind = defineKind(pods, {
   },
   prepareForCreate: (pod) => {
     if (pod.spec === undefined) return;
+    mergeLabelKeys(pod);
     pod.status = { phase: 'Pending', qosClass: podQosClass(pod.spec) };
     if ((pod.spec.schedulingGates ?? []).length > 0) {
       const message = 'Scheduling is blocked due to non-empty scheduling gates';
