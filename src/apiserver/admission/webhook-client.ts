@@ -38,7 +38,11 @@ function targetOf(config: WebhookClientConfig, dialService: DialService | undefi
   const { service } = config;
   if (service === undefined) {
     const url = new URL(config.url ?? '');
-    return { url, serverName: url.hostname, dial: () => dialTcp(url.hostname, url.port === '' ? 443 : Number(url.port)) };
+    return {
+      url,
+      serverName: url.hostname.replace(/^\[|\]$/g, ''),
+      dial: () => dialTcp(url.hostname, url.port === '' ? 443 : Number(url.port)),
+    };
   }
   const { namespace, name, path = '/', port = 443 } = service;
   const serverName = `${name}.${namespace}.svc`;
@@ -53,6 +57,8 @@ function secure(socket: Duplex, serverName: string, caBundle: string | undefined
     const isAddress = /^[\d.]+$|:/.test(serverName);
     const tls = connectTls({
       socket,
+      // The name that the certificate is held against, also where it is an address and not sent as server name.
+      host: serverName,
       ...(isAddress ? {} : { servername: serverName }),
       ...(caBundle === undefined || caBundle === '' ? {} : { ca: Buffer.from(caBundle, 'base64') }),
       ALPNProtocols: ['http/1.1'],
@@ -98,15 +104,22 @@ function post(target: Target, socket: TLSSocket, text: string, signal: AbortSign
 }
 
 async function exchange(target: Target, call: WebhookCall, text: string, signal: AbortSignal): Promise<unknown> {
-  const socket = await secure(await target.dial(signal), target.serverName, call.config.caBundle);
+  const connection = await target.dial(signal);
+  const give = (): void => {
+    connection.destroy();
+  };
+  if (signal.aborted) give();
+  signal.addEventListener('abort', give, { once: true });
   try {
+    const socket = await secure(connection, target.serverName, call.config.caBundle);
     const response = await post(target, socket, text, signal);
     const answer = await readAnswer(response);
     const status = response.statusCode ?? 0;
     if (status < 200 || status > 299) throw new Error(`the server answered with status ${status}: ${answer.slice(0, 200)}`);
     return JSON.parse(answer) as unknown;
   } finally {
-    socket.destroy();
+    signal.removeEventListener('abort', give);
+    give();
   }
 }
 

@@ -1,0 +1,93 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:https';
+import { type AddressInfo, connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ensureAuthority, ensureLeaf } from '../../pki/certificates.ts';
+import { createWebhookCaller } from './webhook-client.ts';
+
+let server: Server;
+let port = 0;
+let caBundle = '';
+const dir = mkdtempSync(join(tmpdir(), 'webhook-'));
+const signal = new AbortController().signal;
+
+beforeAll(async () => {
+  const authority = await ensureAuthority(dir, 'ca', Date.now());
+  const leaf = await ensureLeaf(
+    dir,
+    {
+      name: 'hook',
+      commonName: 'hook',
+      usages: ['server auth'],
+      altNames: { dns: ['hook.ns.svc'], ip: ['127.0.0.1'], email: [], uri: [] },
+    },
+    authority,
+    Date.now(),
+  );
+  caBundle = Buffer.from(authority.certPem).toString('base64');
+  server = createServer({ key: leaf.keyPem, cert: leaf.certPem }, (request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (c: Buffer) => chunks.push(c));
+    request.on('end', () => {
+      const url = request.url ?? '';
+      if (url.startsWith('/slow')) return;
+      if (url.startsWith('/error')) response.writeHead(503).end('not now');
+      else if (url.startsWith('/huge')) response.end('x'.repeat(4 * 1024 * 1024));
+      else if (url.startsWith('/text')) response.end('no JSON');
+      else
+        response.end(
+          JSON.stringify({ url, host: request.headers.host, got: JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown }),
+        );
+    });
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  port = (server.address() as AddressInfo).port;
+});
+
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const byUrl = (path: string, timeoutMs = 5000, bundle = caBundle) =>
+  createWebhookCaller(undefined)({
+    config: { url: `https://127.0.0.1:${port}${path}`, caBundle: bundle },
+    body: { a: 1 },
+    timeoutMs,
+    signal,
+  });
+
+test('a webhook is called by its URL, with its own authority', async () => {
+  expect(await byUrl('/x?y=z')).toEqual({ url: '/x?y=z&timeout=5s', host: `127.0.0.1:${port}`, got: { a: 1 } });
+});
+
+test('a service is called by its name, over whatever connection leads to it', async () => {
+  const asked: unknown[] = [];
+  const call = createWebhookCaller((namespace, name, wanted) => {
+    asked.push([namespace, name, wanted]);
+    return Promise.resolve(connect(port, '127.0.0.1'));
+  });
+  const config = { service: { namespace: 'ns', name: 'hook', path: '/p', port: 8443 }, caBundle };
+  expect(await call({ config, body: {}, timeoutMs: 5000, signal })).toMatchObject({ url: '/p?timeout=5s', host: 'hook.ns.svc:8443' });
+  expect(asked).toEqual([['ns', 'hook', 8443]]);
+});
+
+test.each<[string, () => Promise<unknown>, string]>([
+  ['an answer that does not come', () => byUrl('/slow', 200), 'context deadline exceeded'],
+  ['an error status', () => byUrl('/error'), 'the server answered with status 503: not now'],
+  ['an answer too large', () => byUrl('/huge'), 'the answer is larger than'],
+  ['an answer that is no JSON', () => byUrl('/text'), 'is not valid JSON'],
+  ['a certificate of somebody else', () => byUrl('/x', 5000, ''), 'certificate'],
+  [
+    'no way to services',
+    () => createWebhookCaller(undefined)({ config: { service: { namespace: 'a', name: 'b' } }, body: {}, timeoutMs: 1000, signal }),
+    'no way to the services',
+  ],
+])('%s is told', async (_what, call, message) => {
+  await expect(call()).rejects.toThrow(message);
+});
