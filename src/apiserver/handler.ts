@@ -1,5 +1,6 @@
 /** The core: a request with its user in, a response out. Routing, authorization, verbs, and errors as Status. */
 import { StatusError, toStatus } from '#kube/status-error.ts';
+import { forbiddenError } from './authz/messages.ts';
 import { ExpiredListError } from './continue.ts';
 import type { ApiRequest, ApiResponse, AuthorizationAttributes, ReviewDef, WatchMessage } from './contract.ts';
 import type { Core, VerbRequest } from './core.ts';
@@ -122,7 +123,7 @@ async function authorizeRequest(options: HandlerOptions, request: ApiRequest, in
   const attributes = attributesOf(request, info);
   const pending = options.core.authorize(attributes, request.signal);
   const decision = pending instanceof Promise ? await pending : pending;
-  if (decision.decision !== 'allow') throw forbiddenRequest(attributes, decision.reason);
+  if (decision.decision !== 'allow') throw forbiddenError(attributes, decision.reason);
 }
 
 export function attributesOf(request: ApiRequest, info: RequestInfo): AuthorizationAttributes {
@@ -144,28 +145,6 @@ export function attributesOf(request: ApiRequest, info: RequestInfo): Authorizat
     ...(selective && fieldSelector !== null ? { fieldSelector } : {}),
     ...(selective && labelSelector !== null ? { labelSelector } : {}),
   };
-}
-
-/** k8s.io/apiserver pkg/endpoints/handlers/responsewriters Forbidden. */
-export function forbiddenRequest(a: AuthorizationAttributes, reason: string): StatusError {
-  const why = reason === '' ? '' : `: ${reason}`;
-  if (!a.resourceRequest)
-    return new StatusError(
-      'Forbidden',
-      `forbidden: User ${JSON.stringify(a.user.name)} cannot ${a.verb} path ${JSON.stringify(a.path)}${why}`,
-      {
-        details: {},
-      },
-    );
-  const resource = a.subresource === '' ? a.resource : `${a.resource}/${a.subresource}`;
-  const scope =
-    a.namespace === '' || a.resource === 'namespaces' ? ' at the cluster scope' : ` in the namespace ${JSON.stringify(a.namespace)}`;
-  const what = a.group === '' ? a.resource : `${a.resource}.${a.group}`;
-  return new StatusError(
-    'Forbidden',
-    `${what}${a.name === '' ? '' : ` ${JSON.stringify(a.name)}`} is forbidden: User ${JSON.stringify(a.user.name)} cannot ${a.verb} resource ${JSON.stringify(resource)} in API group ${JSON.stringify(a.group)}${scope}${why}`,
-    { details: { ...(a.name === '' ? {} : { name: a.name }), ...(a.group === '' ? {} : { group: a.group }), kind: a.resource } },
-  );
 }
 
 async function handleResource(options: HandlerOptions, r: VerbRequest): Promise<ApiResponse> {

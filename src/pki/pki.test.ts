@@ -76,8 +76,12 @@ test('while running, certificates are renewed when due and handed over', async (
   void renewed.promise.then((p) => {
     done = p;
   });
-  for (let i = 0; i < 2000 && done === undefined; i++) await clock.advance(day / 4);
-  expect(done?.issued).toContain('serving');
+  while (done === undefined) {
+    // The loop reads and writes real files: time moves only while it sleeps.
+    if (clock.waiting() > 0) await clock.advance(day / 4);
+    else await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(done.issued).toContain('serving');
   expect(clock.now() - start).toBeGreaterThan(240 * day);
   stop.abort(new Error('done'));
   await loop;
