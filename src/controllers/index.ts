@@ -8,6 +8,7 @@ import { disruptionController } from './disruption.ts';
 import { endpointSliceController } from './endpoint-slice.ts';
 import { endpointSliceMirroringController } from './endpoint-slice-mirroring.ts';
 import { endpointsController } from './endpoints.ts';
+import { ephemeralVolumeController } from './ephemeral-volume.ts';
 import { garbageCollector } from './garbage-collector.ts';
 import { jobController } from './job.ts';
 import { namespaceController } from './namespace.ts';
@@ -52,4 +53,5 @@ export const controllers: readonly ControllerDef[] = [
   claimProtectionController,
   volumeProtectionController,
   volumeBinderController,
+  ephemeralVolumeController,
 ];
