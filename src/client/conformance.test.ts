@@ -146,4 +146,5 @@ test('an informer over HTTPS goes on when its connection is replaced', async () 
   https.renew();
   await client.create(configMaps, map('after', namespace));
   await until(() => informer.get(`${namespace}/after`) !== undefined);
+  expect(informer.hasSynced()).toBe(true);
 });
