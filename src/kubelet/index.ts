@@ -16,6 +16,7 @@ import { type Cgroups, createCgroups, detectCgroups } from './cgroups.ts';
 import { createCri } from './cri/client.ts';
 import { createEventSource } from './cri/events.ts';
 import { createImagePuller } from './images/puller.ts';
+import { keepRunning } from './keep-running.ts';
 import { rotateLogs } from './logs/rotate.ts';
 import { createNodeAgent } from './node/agent.ts';
 import { keepLease } from './node/lease.ts';
@@ -102,7 +103,7 @@ function buildContext(options: KubeletOptions, machine: Machine, cgroups: Cgroup
   const log = options.log.child('kubelet');
   const cri = createCri(options.endpoint);
   const recorder = createEventRecorder({ client, clock, log, component: 'kubelet', host: options.node.name });
-  tasks.spawn((signal) => recorder.run(signal));
+  tasks.spawn(keepRunning('events', (signal) => recorder.run(signal), { clock, log }));
   const serviceInformer = options.informers.informer(services);
   const nodeInformer = options.informers.informer(nodes, { fieldSelector: `metadata.name=${options.node.name}` });
   const node = (): ReturnType<PodContext['node']> => {
@@ -194,8 +195,9 @@ export function createKubelet(options: KubeletOptions): Kubelet {
     hooks.admitted = manager.admitted;
     parts = { context, manager, machine, cgroups };
     const agent = createNodeAgent({ options, settings, machine, context, log });
-    tasks.spawn((signal) => agent.run(signal));
-    tasks.spawn((signal) => keepLease(options.node.name, { client: options.client, clock, log }, signal));
+    const keep = (part: string, run: (signal: AbortSignal) => Promise<void>): void => tasks.spawn(keepRunning(part, run, { clock, log }));
+    keep('node', (signal) => agent.run(signal));
+    keep('lease', (signal) => keepLease(options.node.name, { client: options.client, clock, log }, signal));
     const statics = createStaticPods({
       dir: options.paths.manifests,
       nodeName: options.node.name,
@@ -215,13 +217,17 @@ export function createKubelet(options: KubeletOptions): Kubelet {
     });
     tasks.spawn(async (signal) => {
       await manager.start(tasks, async () => {
-        await statics.scan();
-        mirrors.settled();
+        try {
+          await statics.scan();
+          mirrors.settled();
+        } catch (error) {
+          log.error('the folder of static pods cannot be read', { dir: options.paths.manifests, error });
+        }
       });
       notReady = undefined;
-      await statics.follow(signal);
+      await keepRunning('static pods', statics.follow, { clock, log })(signal);
     });
-    tasks.spawn((signal) =>
+    keep('log rotation', (signal) =>
       rotateLogs({ manager, cri: context.cri, clock, log, maxBytes: settings.logMaxBytes, maxFiles: settings.logMaxFiles }, signal),
     );
     notReady = 'the pods of this node are not known yet';

@@ -33,10 +33,11 @@ export async function removeDeadContainers(context: PodContext, runtime: PodRunt
   const kept = new Map<string, number>();
   const removedIds = new Set<string>();
   for (const record of runtime.containers) {
-    if (record.state !== 'exited') continue;
+    if (record.state === 'running' || record.state === 'unknown') continue;
     const count = kept.get(record.name) ?? 0;
     const isNewest = runtime.containers.find((c) => c.name === record.name)?.id === record.id;
-    if (isNewest || count < keptRuns) {
+    // What was made and never started has nothing to tell.
+    if (isNewest || (count < keptRuns && record.state === 'exited')) {
       if (!isNewest) kept.set(record.name, count + 1);
       continue;
     }

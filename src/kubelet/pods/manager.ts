@@ -3,9 +3,11 @@ import type { Informer } from '#client/informer.ts';
 import type { Pod } from '#kube/generated/core-v1.ts';
 import type { TaskGroup } from '#lib/task-group.ts';
 import type { EventSource } from '../cri/events.ts';
+import { keepRunning } from '../keep-running.ts';
 import type { PodContext } from './context.ts';
 import type { MirrorPods } from './mirror-pods.ts';
 import { identityOf, type PodIdentity } from './names.ts';
+import { cleanOrphans } from './orphans.ts';
 import { listRuntimePods } from './runtime.ts';
 import { createPodWorker, type PodWorker } from './worker.ts';
 
@@ -35,10 +37,12 @@ export function createPodManager(
   const workers = new Map<string, PodWorker>();
   const owners = new Map<string, string>();
   let group: TaskGroup | undefined;
+  let cleaned = false;
 
   function spawn(worker: PodWorker): void {
+    const run = keepRunning(`pod ${worker.identity.namespace}/${worker.identity.name}`, worker.run, context);
     group?.spawn(async (signal) => {
-      await worker.run(signal);
+      await run(signal);
       if (signal.aborted || workers.get(worker.identity.uid) !== worker) return;
       workers.delete(worker.identity.uid);
       for (const [id, uid] of owners) if (uid === worker.identity.uid) owners.delete(id);
@@ -93,6 +97,10 @@ export function createPodManager(
   async function relist(): Promise<void> {
     try {
       await adopt();
+      if (!cleaned) {
+        cleaned = true;
+        await cleanOrphans(context, new Set(workers.keys()));
+      }
       wakeAll();
     } catch (error) {
       context.log.debug('the pods of the runtime cannot be listed', { error });
@@ -129,8 +137,8 @@ export function createPodManager(
       });
       // Only then is what the runtime holds compared with what there should be.
       await addOthers();
-      tasks.spawn(follow);
-      tasks.spawn(relistNowAndThen);
+      tasks.spawn(keepRunning('runtime events', follow, context));
+      tasks.spawn(keepRunning('relist', relistNowAndThen, context));
     },
   };
 }

@@ -129,7 +129,8 @@ export function podCgroup(pod: Pod, systemd: boolean): PodCgroup {
   };
 }
 
-function podCgroupPath(qos: QosClass, uid: string, systemd: boolean): string {
+/** The cgroup of a pod of a class. */
+export function podCgroupPath(qos: QosClass, uid: string, systemd: boolean): string {
   const tier = qos === 'Guaranteed' ? '' : qos.toLowerCase();
   if (!systemd) return tier === '' ? `/kubepods/pod${uid}` : `/kubepods/${tier}/pod${uid}`;
   const slice = `pod${uid.replaceAll('-', '_')}`;

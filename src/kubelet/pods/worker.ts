@@ -89,6 +89,7 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
   let seeded = false;
   let admitted = false;
   let refused = false;
+  let tornDown = false;
   let dirtyVolumes = false;
   let pending = true;
   let signalWake: (() => void) | undefined;
@@ -254,13 +255,20 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
     context.prober.stop(identity.uid);
     state.phase = 'ended';
     publish();
-    await context.volumes.tearDown(identity.uid);
-    if (pod !== undefined) await context.cgroups.remove(podCgroup(pod, context.cgroups.host.systemd).path);
     return 0;
+  }
+
+  /** Only when nothing of the pod is mounted any more may the API forget it. */
+  async function tearDown(): Promise<void> {
+    if (tornDown) return;
+    await context.volumes.tearDown(identity.uid);
+    if (state.pod !== undefined) await context.cgroups.remove(podCgroup(state.pod, context.cgroups.host.systemd).path);
+    tornDown = true;
   }
 
   /** Everything is down: what remains is the API object, and after it the records. */
   async function endedPass(): Promise<number | undefined> {
+    await tearDown();
     if (!removed && state.pod?.metadata.deletionTimestamp !== undefined) {
       publish();
       await context.statuses.flushed(identity.uid);
