@@ -6,24 +6,32 @@ import type { AgentConfig } from './config.ts';
 import { startThread } from './threads.ts';
 
 /** What the thread is told. */
-export type ToAgent = { readonly type: 'stop' };
+export type ToAgent = 'start' | 'stop';
 
 const restartMs = 1000;
 
+/** The thread loads its code at once, while the API server still starts; it begins its work when it is started. */
 export function createAgentThread(config: AgentConfig, log: Logger): Running {
-  let worker: Worker | undefined;
+  const tell = (thread: Worker, message: ToAgent): void => thread.postMessage(message);
   let stopping = false;
-  const start = (): void => {
+  const open = (): Worker => {
     const thread = startThread('agent-worker', config);
-    worker = thread;
     thread.on('error', (error) => log.error('the agent thread failed', { error }));
     thread.on('exit', () => {
       if (worker === thread) worker = undefined;
-      if (!stopping) setTimeout(start, restartMs);
+      if (!stopping) setTimeout(restart, restartMs);
     });
+    return thread;
   };
+  const restart = (): void => {
+    worker = open();
+    tell(worker, 'start');
+  };
+  let worker: Worker | undefined = open();
   return {
-    start: async () => start(),
+    start: async () => {
+      if (worker !== undefined) tell(worker, 'start');
+    },
     stop: async () => {
       stopping = true;
       const thread = worker;
@@ -31,7 +39,7 @@ export function createAgentThread(config: AgentConfig, log: Logger): Running {
       const exited = new Promise<void>((resolve) => {
         thread.once('exit', () => resolve());
       });
-      thread.postMessage({ type: 'stop' } satisfies ToAgent);
+      tell(thread, 'stop');
       await exited;
     },
     // Whether the node is ready is told by its object in the API.

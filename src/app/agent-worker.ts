@@ -12,13 +12,6 @@ const log = createLogger({ debug: config.debug });
 const agent = createAgent(config, { clock: realClock, random: realRandom, log });
 
 parentPort?.on('message', (message: ToAgent) => {
-  if (message.type !== 'stop') return;
-  agent.stop().then(
-    () => process.exit(0),
-    (error: unknown) => {
-      log.error('the agent did not stop cleanly', { error });
-      process.exit(0);
-    },
-  );
+  const done = message === 'start' ? agent.start() : agent.stop().finally(() => process.exit(0));
+  done.catch((error: unknown) => log.error(`the agent did not ${message} cleanly`, { error }));
 });
-await agent.start();
