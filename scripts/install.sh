@@ -44,7 +44,7 @@ checkout=
 case $0 in
   */install.sh) candidate=$(cd "$(dirname "$0")/.." && pwd); [ -f "$candidate/build/build.ts" ] && checkout=$candidate ;;
 esac
-runtime_packages="containerd runc containernetworking-plugins nftables iproute2 catatonit ca-certificates"
+runtime_packages="containerd runc containernetworking-plugins nftables iptables conntrack iproute2 catatonit ca-certificates"
 binary=${INSTALL_K3TS_BIN:-}
 if [ -n "$checkout" ]; then
   cd "$checkout"

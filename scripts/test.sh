@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/prepare.sh
 . scripts/prepare.sh
-prepare_packages containerd runc containernetworking-plugins nftables iproute2 catatonit busybox-static docker-registry procps util-linux curl ca-certificates unzip binutils
+prepare_packages containerd runc containernetworking-plugins nftables iptables conntrack iproute2 catatonit busybox-static docker-registry procps util-linux curl openssl ca-certificates unzip binutils
 prepare_node
 echo "==> building dist/k3ts"
 npm run -s build

@@ -33,6 +33,8 @@ fi
 
 say "removing files"
 rm -rf "$data_dir" /etc/rancher/k3ts /run/k3ts /usr/local/lib/k3ts
+# Where a node with the default data directory keeps its pods and their logs.
+[ "$data_dir" != /var/lib/rancher/k3ts ] || rm -rf /var/lib/kubelet /var/log/pods /var/log/containers
 rm -f /var/log/k3ts.log
 rmdir /var/lib/rancher /etc/rancher 2>/dev/null
 grep -q 'k3ts kubectl' "$bin_dir/kubectl" 2>/dev/null && [ "$(head -c 2 "$bin_dir/kubectl")" = '#!' ] && rm -f "$bin_dir/kubectl"
