@@ -88,7 +88,7 @@ export const managersOf = (entries: readonly ManagedFieldsEntry[] | undefined): 
 
 /**
  * The managers that a write starts from: those that the client sent if they can be read, else the live object's, so that
- * clients who do not know managedFields do not delete them. `[{}]` and, with `explicitEmpty`, nothing at all clear them.
+ * clients who do not know managedFields do not delete them. `[{}]` clears them.
  */
 export function managersForWrite(
   live: readonly ManagedFieldsEntry[] | undefined,

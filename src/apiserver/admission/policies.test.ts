@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { createCel } from '#kube/cel.ts';
-import { configMaps, deployments, namespaces, pods } from '#kube/refs.ts';
+import { configMaps, deployments, namespaces, pods, validatingAdmissionPolicies, validatingWebhookConfigurations } from '#kube/refs.ts';
 import { memoryLogger } from '#platform/log.ts';
 import { seededRandom } from '#platform/random.ts';
 import type { AdmissionRequest, Authorize } from '../contract.ts';
 import { fakeObjects } from '../fake-objects.ts';
 import { type MatchRule, matchesRule } from './match.ts';
 import { createMutatingAdmissionPolicy } from './mutating-policy.ts';
+import { createPolicyExpressions } from './policy-expressions.ts';
 import { ask, onlyConfigMaps } from './testing.ts';
 import { createValidatingAdmissionPolicy } from './validating-policy.ts';
 import type { WebhookCall } from './webhook-client.ts';
@@ -216,6 +217,30 @@ describe('MutatingAdmissionPolicy', () => {
     );
     await expect(ask(setup({ mutations: broken, failurePolicy: 'Ignore' }), deployments, { object: deployment(1) })).resolves.toBeDefined();
   });
+});
+
+test('policies and webhooks whose expressions do not compile are refused when they are written', async () => {
+  const plugins = [createPolicyExpressions({ cel, objects: fakeObjects() })];
+  const policy = (spec: object): object => ({ metadata: { name: 'p' }, spec });
+  await expect(
+    ask(plugins, validatingAdmissionPolicies, {
+      object: policy({ variables: [{ name: 'a', expression: 'object.x' }], validations: [{ expression: 'variables.a == 1' }] }),
+    }),
+  ).resolves.toBeDefined();
+  await expect(ask(plugins, validatingAdmissionPolicies, { object: policy({ validations: [{ expression: 'object.' }] }) })).rejects.toThrow(
+    'ValidatingAdmissionPolicy.admissionregistration.k8s.io "p" is invalid: spec.validations[0].expression: Invalid value: "object.": compilation failed',
+  );
+  const variables = [
+    { name: 'a', expression: 'variables.b' },
+    { name: 'b', expression: 'nothing' },
+  ];
+  await expect(ask(plugins, validatingAdmissionPolicies, { object: policy({ variables }) })).rejects.toThrow(
+    'spec.variables[1].expression: Invalid value: "nothing": compilation failed: ERROR: <input>:1:1: undeclared reference to \'nothing\'',
+  );
+  const webhooks = [{ matchConditions: [{ name: 'c', expression: '"x"' }] }];
+  await expect(ask(plugins, validatingWebhookConfigurations, { object: { metadata: { name: 'w' }, webhooks } })).rejects.toThrow(
+    'webhooks[0].matchConditions[0].expression: Invalid value: "\\"x\\"": must evaluate to bool',
+  );
 });
 
 describe('webhooks', () => {
