@@ -165,7 +165,7 @@ function checkScope({ info, resource }: VerbRequest): void {
 
 async function handleVerb(options: HandlerOptions, r: VerbRequest): Promise<ApiResponse> {
   const { info, resource, request } = r;
-  if (!methodFits(info)) throw notAllowed();
+  if (!methodFits(info, resource.def.ref.namespaced)) throw notAllowed();
   if (!allows(resource, info.verb)) throw notAllowed();
   if (resource.def.ephemeral === true) return await createReview(r, options.reviews);
   switch (info.verb) {
@@ -193,9 +193,9 @@ async function handleVerb(options: HandlerOptions, r: VerbRequest): Promise<ApiR
 
 const allows = (resource: Resource, verb: string): boolean => resource.verbs.has(verb);
 
-/** POST to a name and PUT or PATCH to a collection are refused. */
-function methodFits(info: RequestInfo): boolean {
+/** POST to a name, PUT or PATCH to a collection, and DELETE of a collection in all namespaces at once are refused. */
+function methodFits(info: RequestInfo, namespaced: boolean): boolean {
   if (info.verb === 'create') return info.name === '';
   if (info.verb === 'update' || info.verb === 'patch') return info.name !== '';
-  return true;
+  return info.verb !== 'deletecollection' || !namespaced || info.namespace !== '';
 }

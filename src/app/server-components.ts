@@ -56,7 +56,7 @@ const bootstrap: ServerComponent = {
   enabled: always,
   create: ({ config, plane }) => ({
     start: () => plane.api.bootstrap({ advertiseAddress: config.advertiseAddress, port: config.port }),
-    stop: async () => undefined,
+    stop: () => plane.api.close(),
     notReady: ready,
   }),
 };

@@ -1,5 +1,6 @@
 /** The end of a custom resource definition: its instances go, then its finalizer. */
 import type { CustomResourceDefinition } from '#kube/generated/apiextensions-v1.ts';
+import type { KubeList, Stored } from '#kube/object.ts';
 import { isStatus } from '#kube/status-error.ts';
 import type { Handle } from '../handler.ts';
 import { createInProcessTransport } from '../in-process.ts';
@@ -14,7 +15,13 @@ export async function deleteInstances(handle: Handle, crd: CustomResourceDefinit
   const version = versions.find((v) => v.served)?.name;
   if (version === undefined) return;
   const transport = createInProcessTransport({ handle }, user, 'apiextensions-apiserver');
-  await transport.call({ method: 'DELETE', path: `/apis/${group}/${version}/${names.plural}`, signal });
+  const base = `/apis/${group}/${version}`;
+  const list = (await transport.call({ method: 'GET', path: `${base}/${names.plural}`, signal })) as KubeList<Stored>;
+  const namespaces = new Set(list.items.map((o) => o.metadata.namespace ?? ''));
+  for (const namespace of namespaces) {
+    const path = namespace === '' ? `${base}/${names.plural}` : `${base}/namespaces/${namespace}/${names.plural}`;
+    await transport.call({ method: 'DELETE', path, signal });
+  }
 }
 
 /** Takes the cleanup finalizer off, whereupon the definition goes. A definition that is gone is no error. */
