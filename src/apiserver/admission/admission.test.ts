@@ -7,6 +7,7 @@ import { fakeObjects } from '../fake-objects.ts';
 import { createDefaultTolerationSeconds } from './default-toleration-seconds.ts';
 import { createNamespaceLifecycle } from './namespace-lifecycle.ts';
 import { createNodeRestriction } from './node-restriction.ts';
+import { createPodTopologyLabels } from './pod-topology-labels.ts';
 import { createPriority } from './priority.ts';
 import { createServiceAccount } from './service-account.ts';
 import { taintNodesByCondition } from './taint-nodes-by-condition.ts';
@@ -202,6 +203,19 @@ test('pods tolerate a lost node for 300 s, unless they say otherwise', async () 
   expect(specOf(await ask(plugins, pods, { object: pod({ tolerations: own }) })).tolerations).toEqual([...own, added('unreachable')]);
   const all = [{ operator: 'Exists' }];
   expect(specOf(await ask(plugins, pods, { object: pod({ tolerations: all }) })).tolerations).toEqual(all);
+});
+
+test('a pod gets the zone and region of the node it is bound to', async () => {
+  const objects = fakeObjects();
+  const labels = { 'topology.kubernetes.io/zone': 'z', 'topology.kubernetes.io/region': 'r', other: 'x' };
+  objects.put({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n', labels } });
+  const plugins = [createPodTopologyLabels(objects)];
+  const expected = { 'topology.kubernetes.io/zone': 'z', 'topology.kubernetes.io/region': 'r' };
+  const binding = { metadata: { name: 'p' }, target: { kind: 'Node', name: 'n' } };
+  expect((await ask(plugins, pods, { subresource: 'binding', object: binding })).metadata.labels).toEqual(expected);
+  const own = pod({ nodeName: 'n' }, { labels: { a: 'b' } });
+  expect((await ask(plugins, pods, { object: own })).metadata.labels).toEqual({ a: 'b', ...expected });
+  expect((await ask(plugins, pods, { object: pod({ nodeName: 'gone' }) })).metadata.labels).toBeUndefined();
 });
 
 test('a new node is tainted as not ready', async () => {

@@ -10,6 +10,7 @@ import { createMutatingAdmissionPolicy } from './mutating-policy.ts';
 import { createNamespaceLifecycle } from './namespace-lifecycle.ts';
 import { createNodeRestriction } from './node-restriction.ts';
 import { createPodSecurity } from './pod-security.ts';
+import { createPodTopologyLabels } from './pod-topology-labels.ts';
 import { createPolicyExpressions } from './policy-expressions.ts';
 import { createPriority } from './priority.ts';
 import { createResourceQuota } from './resource-quota.ts';
@@ -58,6 +59,7 @@ export function createAdmissionPlugins(deps: AdmissionDeps): readonly AdmissionP
     createPersistentVolumeClaimResize(objects),
     createRuntimeClass(objects),
     createDefaultIngressClass(objects),
+    createPodTopologyLabels(objects),
     ...deps.others,
     createPolicyExpressions(expressions),
     createMutatingAdmissionPolicy(expressions),
