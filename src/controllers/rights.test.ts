@@ -175,7 +175,8 @@ test('a cluster at rest stays at rest: nothing is written, and next to nothing a
   }
   const before = cluster.revision();
   cluster.calls.splice(0);
-  for (let i = 0; i < 60; i++) await cluster.pass(60_000);
+  // Less than an hour altogether: then the API server forgets the events, which counts as writing.
+  for (let i = 0; i < 50; i++) await cluster.pass(60_000);
   expect(cluster.calls).toEqual([]);
   expect(cluster.revision()).toBe(before);
 });
