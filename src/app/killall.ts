@@ -2,7 +2,9 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createCgroups, detectCgroups } from '#kubelet/cgroups.ts';
 import { createCri } from '#kubelet/cri/client.ts';
+import { podCgroupPath } from '#kubelet/pods/resources.ts';
 import { cleanUpNodeNetwork } from '#net/node-network.ts';
 import { realExec } from '#platform/exec.ts';
 import { createLogger, type Logger } from '#platform/log.ts';
@@ -143,6 +145,16 @@ async function stopSandboxes(socket: string, log: Logger): Promise<void> {
   }
 }
 
+/** The cgroups of the pods whose folders are in `podsFolder`; the folder's entries are their uids. */
+async function removeCgroups(podsFolder: string, log: Logger): Promise<void> {
+  const uids = existsSync(podsFolder) ? readdirSync(podsFolder) : [];
+  const host = await detectCgroups();
+  const cgroups = createCgroups(host, { exec: realExec, log });
+  for (const uid of uids) {
+    for (const tier of ['Guaranteed', 'Burstable', 'BestEffort'] as const) await cgroups.remove(podCgroupPath(tier, uid, host.systemd));
+  }
+}
+
 /** Ends what runs for the node below a data directory. Tells in the log what could not be removed. */
 export async function runKillall(sources: OptionSources): Promise<void> {
   if (process.getuid?.() !== 0) throw new OptionError('killall needs root');
@@ -165,6 +177,7 @@ export async function runKillall(sources: OptionSources): Promise<void> {
   await cleanUpNodeNetwork({ exec: realExec, log, paths: { cniConfDir: where.cniConf, cniDataDir: where.cniData, resolvConf: '' } }).catch(
     (error: unknown) => log.warn('the network is not all gone', { error }),
   );
+  await removeCgroups(join(where.kubelet.root, 'pods'), log);
   for (const path of [...namespaces, where.containerdRun, join(where.kubelet.root, 'pods')]) rmSync(path, { recursive: true, force: true });
   log.info('containers and network are gone');
 }
