@@ -148,7 +148,7 @@ test('every controller does its work with the rights of its service account', as
   expect(await cluster.get(namespaces, 'shop')).toBeUndefined();
 });
 
-test('a cluster at rest stays at rest: nothing is written, and next to nothing asked', async () => {
+test('a cluster at rest stays at rest: the controllers ask and write nothing', async () => {
   await using cluster = await startCluster(controllers, { legacyToken });
   const { client } = cluster;
   await client.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'shop' } });
@@ -173,10 +173,8 @@ test('a cluster at rest stays at rest: nothing is written, and next to nothing a
     await cluster.runPods();
     await cluster.pass(60_000);
   }
-  const before = cluster.revision();
   cluster.calls.splice(0);
   // Less than an hour altogether: then the API server forgets the events, which counts as writing.
   for (let i = 0; i < 50; i++) await cluster.pass(60_000);
   expect(cluster.calls).toEqual([]);
-  expect(cluster.revision()).toBe(before);
 });

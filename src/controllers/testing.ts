@@ -36,8 +36,6 @@ export interface TestCluster extends AsyncDisposable {
   /** What a kubelet would do now: pods run and are ready, deleted ones go away. */
   readonly runPods: (which?: (pod: Stored<Pod>) => boolean) => Promise<void>;
   readonly setPodStatus: (pod: Stored<Pod>, status: PodStatus) => Promise<void>;
-  /** How many writes the store has seen. */
-  readonly revision: () => number;
   /** What the controllers have asked of the API server, as "method path". Watches are left out. */
   readonly calls: string[];
   /** Events as "reason: message", in the order in which they came. */
@@ -165,7 +163,6 @@ export async function startCluster(
       await settle();
     },
     setPodStatus,
-    revision: () => cache.revision(),
     calls,
     events: async (namespace = 'default') => {
       const all = await list(events1 as ResourceRef<Event>, namespace);
