@@ -33,5 +33,7 @@ fi
 K3TS_EXECUTABLE=$0
 export K3TS_EXECUTABLE
 export NODE_COMPILE_CACHE="$home/cache"
+# glibc gives each thread an arena of its own, and each keeps what was freed in it.
+export MALLOC_ARENA_MAX=2
 # Room for new objects: V8's own choice grows to 96 MB under load and stays resident for long.
 exec "$home/bin/node" --max-semi-space-size=4 --disable-warning=ExperimentalWarning "$home/lib/main.mjs" "$@"
