@@ -107,10 +107,14 @@ export function renderDefinition(schema: Schema, set: DefinitionSet, texts: Read
   };
 }
 
-/** One field of a built-in type. */
+/**
+ * One field of a built-in type. The client that the descriptions come from has none for fields that hold another type:
+ * v3, which "kubectl explain" reads, says of them what it says of the type.
+ */
 function renderProperty(schema: Schema, set: DefinitionSet, description: string | undefined): Json {
   const target = schema.ref ?? (schema.format === undefined || schema.format === 'byte' ? undefined : special[schema.format]);
-  const text = description === undefined || description === '' ? {} : { description };
+  const known = description ?? (set.dialect === 'v3' && schema.ref !== undefined ? set.descriptions[schema.ref]?.[''] : undefined);
+  const text = known === undefined || known === '' ? {} : { description: known };
   const rest = { ...text, ...defaultOf(schema, set), ...extensions(schema) };
   if (target !== undefined) {
     const ref = { $ref: refTo(target, set) };
@@ -121,9 +125,9 @@ function renderProperty(schema: Schema, set: DefinitionSet, description: string 
 }
 
 function containerOf(schema: Schema, set: DefinitionSet): Json {
-  if (schema.type === 'array') return { items: renderProperty(schema.items ?? {}, set, undefined) };
+  if (schema.type === 'array') return { items: renderProperty(schema.items ?? {}, set, '') };
   if (typeof schema.additionalProperties === 'object')
-    return { additionalProperties: renderProperty(schema.additionalProperties, set, undefined) };
+    return { additionalProperties: renderProperty(schema.additionalProperties, set, '') };
   return {};
 }
 

@@ -49,6 +49,7 @@ test('components carry descriptions, list types, merge keys and defaults', () =>
   expect(at(spec, 'restartPolicy', 'enum')).toEqual(['Always', 'OnFailure', 'Never']);
   expect(at(v3, 'components', 'schemas', 'io.k8s.api.core.v1.Pod')).toMatchObject({
     description: expect.stringContaining('Pod is a collection of containers') as unknown,
+    properties: { spec: { description: expect.stringContaining('PodSpec is a description of a pod') as unknown } },
     'x-kubernetes-group-version-kind': [{ group: '', kind: 'Pod', version: 'v1' }],
   });
   expect(at(v3, 'components', 'schemas', 'io.k8s.api.core.v1.ContainerPort', 'properties', 'protocol')).toMatchObject({ default: 'TCP' });
