@@ -64,6 +64,19 @@ test('objects travel over HTTP/1.1 as JSON, YAML, tables and metadata', async ()
   expect((await ask('GET', `${maps}/one?pretty=true`)).body.toString()).toContain('\n  "kind"');
 });
 
+test('a Scale has a table of its own', async () => {
+  const path = '/apis/apps/v1/namespaces/default/deployments';
+  const template = { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }] } };
+  const body = JSON.stringify({ metadata: { name: 'd' }, spec: { replicas: 3, selector: { matchLabels: { a: 'b' } }, template } });
+  expect((await ask('POST', path, body, { 'content-type': 'application/json' })).status).toBe(201);
+  const table = json(await ask('GET', `${path}/d/scale`, undefined, { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' }));
+  expect(table).toMatchObject({
+    kind: 'Table',
+    columnDefinitions: [{ name: 'Name' }, { name: 'Desired' }, { name: 'Available' }, { name: 'Age' }],
+    rows: [{ cells: ['d', 3, 0, expect.any(String) as unknown] }],
+  });
+});
+
 test('objects travel as protobuf, in requests, answers and watches', async () => {
   const media = 'application/vnd.kubernetes.protobuf';
   const object = { kind: 'ConfigMap', apiVersion: 'v1', metadata: { name: 'pb' }, data: { a: 'b' } };

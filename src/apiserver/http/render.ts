@@ -1,5 +1,6 @@
 /** Responses of the core as bodies: JSON and YAML, tables, metadata only. */
 import { stringify } from 'yaml';
+import type { Stored } from '#kube/object.ts';
 import { encodeProtobuf, protobufMedia } from '#kube/protobuf.ts';
 import { apiVersionOf } from '#kube/refs.ts';
 import { StatusError } from '#kube/status-error.ts';
@@ -43,7 +44,7 @@ export function render(response: Renderable, context: RenderContext): Rendered {
   const raw = representation.as === undefined && representation.media === json && !pretty;
   if (raw && response.type === 'entry') return whole(response.status, json, viewOf(response.def).bytes(response.entry));
   if (raw && response.type === 'list') return renderList(response);
-  const object = representation.as === undefined || response.type === 'object' ? plainObject(response) : transformed(response, context);
+  const object = renderedObject(response, context);
   if (representation.media === protobufMedia) {
     const bytes = encodeProtobuf(object as { apiVersion: string; kind: string });
     if (bytes !== undefined) return whole(response.status, protobufMedia, bytes);
@@ -51,6 +52,15 @@ export function render(response: Renderable, context: RenderContext): Rendered {
   if (representation.media === 'application/yaml') return whole(response.status, 'application/yaml', Buffer.from(stringify(object)));
   const text = pretty ? `${JSON.stringify(object, null, 2)}\n` : `${JSON.stringify(object)}\n`;
   return whole(response.status, json, Buffer.from(text));
+}
+
+function renderedObject(response: Renderable, context: RenderContext): unknown {
+  const { as } = context.representation;
+  if (as === undefined) return plainObject(response);
+  if (response.type !== 'object') return transformed(response, context);
+  if (as !== 'Table' || response.def === undefined) return response.object;
+  const object = response.object as Stored;
+  return tableOf(response.def, [object], { resourceVersion: object.metadata.resourceVersion }, context, true);
 }
 
 /** True for answers that protobuf knows: objects of built-in kinds, and what is made for a request. */

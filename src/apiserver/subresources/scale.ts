@@ -1,7 +1,8 @@
 /** The scale subresource: autoscaling/v1 Scale over any kind that says where its replicas are. */
 import { decodeObject } from '#kube/decode.ts';
 import type { Scale } from '#kube/generated/autoscaling-v1.ts';
-import type { Draft, ScaleDef } from '#kube/kind.ts';
+import { humanDuration } from '#kube/human-duration.ts';
+import type { ColumnDef, Draft, KindDef, ScaleDef } from '#kube/kind.ts';
 import type { KubeObject, Stored } from '#kube/object.ts';
 import type { ResourceRef } from '#kube/refs.ts';
 import { kindSchema } from '#kube/schema-registry.ts';
@@ -28,7 +29,27 @@ const ref: ResourceRef<Scale> = {
   shortNames: [],
   categories: [],
 };
-const scaleKind = { ref: ref as ResourceRef, schema: kindSchema('autoscaling', 'v1', 'Scale') ?? {} };
+const column = (name: string, type: ColumnDef['type'], description: string): ColumnDef => ({ name, type, description, priority: 0 });
+
+/** Columns as upstream prints a Scale. */
+const scaleKind: KindDef = {
+  ref: ref as ResourceRef,
+  schema: kindSchema('autoscaling', 'v1', 'Scale') ?? {},
+  table: {
+    columns: [
+      { ...column('Name', 'string', 'Name of the object that is scaled.'), format: 'name' },
+      column('Desired', 'integer', 'How many replicas are wanted.'),
+      column('Available', 'integer', 'How many replicas there are.'),
+      column('Age', 'string', 'Time since the object was created.'),
+    ],
+    cells: (object, now) => {
+      const { spec, status, metadata } = object as Scale;
+      const created = metadata?.creationTimestamp;
+      const age = created === undefined ? '<unknown>' : humanDuration(now.getTime() - Date.parse(created));
+      return [metadata?.name ?? '', spec?.replicas ?? 0, status?.replicas ?? 0, age];
+    },
+  },
+};
 
 export function scaleSubresource(scale: ScaleDef): Subresource {
   return {
@@ -78,7 +99,12 @@ export function scaleOf(object: Stored, scale: ScaleDef): Scale {
 
 async function handle(r: VerbRequest, scale: ScaleDef): Promise<ApiResponse> {
   const view = viewOf(r.resource.def);
-  const answer = (entry: CachedEntry): ApiResponse => ({ type: 'object', status: 200, object: scaleOf(view.object(entry), scale) });
+  const answer = (entry: CachedEntry): ApiResponse => ({
+    type: 'object',
+    status: 200,
+    object: scaleOf(view.object(entry), scale),
+    def: scaleKind,
+  });
   if (r.info.verb === 'get') {
     const entry = readEntry(r.core, r.resource.def, r.info.namespace, r.info.name);
     if (entry === undefined) throw notFound(r.resource.def.ref, r.info.name);
