@@ -64,8 +64,10 @@ export interface Runnable {
 
 /** A controller as data; controllers/index.ts lists them. */
 export interface ControllerDef {
-  /** Upstream's name: also the source of its events. */
+  /** Upstream's name. */
   readonly name: string;
+  /** The source of its events, where that is not its name. */
+  readonly eventSource?: string;
   /** The service account in kube-system that it acts as, where that is not its name. */
   readonly serviceAccount?: string;
   /** The user it acts as, where that is no service account. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Node, Toleration } from '#kube/generated/core-v1.ts';
-import { leases, namespaces, nodes, pods } from '#kube/refs.ts';
+import { events1, leases, namespaces, nodes, pods } from '#kube/refs.ts';
 import { nodeIpamController } from './node-ipam.ts';
 import { nodeLifecycleController } from './node-lifecycle.ts';
 import { podGcController } from './pod-gc.ts';
@@ -48,6 +48,12 @@ async function podOn(cluster: TestCluster, name: string, nodeName: string, toler
   });
   await cluster.runPods();
 }
+
+test('a node is registered by node-controller, as upstream calls the source of these events', async () => {
+  await using cluster = await startCluster([nodeLifecycleController]);
+  await readyNode(cluster, 'a');
+  expect(await cluster.list(events1, 'default')).toMatchObject([{ reason: 'RegisteredNode', source: { component: 'node-controller' } }]);
+});
 
 test('a node that falls silent becomes Unknown after the grace period, and its pods not ready', async () => {
   await using cluster = await startCluster([nodeLifecycleController]);

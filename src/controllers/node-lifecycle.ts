@@ -181,4 +181,4 @@ const heartbeat = (node: StoredNode): string =>
     .sort()
     .at(-1) ?? '';
 
-export const nodeLifecycleController: ControllerDef = { name, serviceAccount: 'node-controller', create };
+export const nodeLifecycleController: ControllerDef = { name, serviceAccount: 'node-controller', eventSource: 'node-controller', create };

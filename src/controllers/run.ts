@@ -55,7 +55,7 @@ export function createControllers(options: ControllersOptions): Controllers {
       tasks = group;
       for (const def of options.controllers) {
         const client = options.clientFor(def.user ?? `system:serviceaccount:kube-system:${def.serviceAccount ?? def.name}`);
-        const recorder = createEventRecorder({ client, clock, log, component: def.name });
+        const recorder = createEventRecorder({ client, clock, log, component: def.eventSource ?? def.name });
         group.spawn(recorder.run);
         const deps = { client, informers, recorder, clock, random, log, config: options.config };
         for (const one of def.create(deps)) group.spawn((signal) => keepRunning(def.name, one, options, signal));
