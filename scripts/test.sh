@@ -7,6 +7,17 @@ cd "$(dirname "$0")/.."
 . scripts/prepare.sh
 prepare_packages containerd runc containernetworking-plugins nftables iptables conntrack iproute2 catatonit busybox-static docker-registry procps util-linux curl openssl ca-certificates unzip binutils
 prepare_node
+# The kubectl of Debian 12, unpacked and not installed, for other kubectl packages own the same file.
+if [ ! -x .cache/kubernetes-client/usr/bin/kubectl ]; then
+  echo "==> fetching the Debian package kubernetes-client"
+  mkdir -p .cache/kubernetes-client
+  (
+    cd .cache/kubernetes-client
+    apt-get download -qq kubernetes-client || { apt-get update -qq && apt-get download -qq kubernetes-client; }
+    dpkg-deb -x kubernetes-client_*.deb .
+    rm kubernetes-client_*.deb
+  ) || echo "==> it cannot be had: the tests of kubectl 1.20 are skipped"
+fi
 echo "==> building dist/k3ts"
 npm run -s build
 status=0
