@@ -123,6 +123,39 @@ test('status updates leave spec alone and spec updates leave status alone', asyn
   expect(scaled).toMatchObject({ spec: { replicas: 5 }, status: { replicas: 3 }, metadata: { generation: 2 } });
 });
 
+test('a patch whose result cannot be decoded is Invalid, and is shown', async () => {
+  const { transport } = await startTestServer(builtinKinds);
+  const client = createKubeClient(transport);
+  const template = { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }] } };
+  await client.create(deployments, {
+    kind: 'Deployment',
+    apiVersion: 'apps/v1',
+    metadata: { name: 'd', namespace: 'default' },
+    spec: { selector: { matchLabels: { a: 'b' } }, template },
+  } as never);
+  const patch = (type: string, body: unknown) =>
+    transport.call({
+      method: 'PATCH',
+      path: '/apis/apps/v1/namespaces/default/deployments/d?fieldValidation=Strict',
+      contentType: `application/${type}-patch+json`,
+      body,
+    });
+  await expect(patch('strategic-merge', { spec: { replicaz: 2 } })).rejects.toMatchObject({
+    code: 422,
+    reason: 'Invalid',
+    message: ' "" is invalid: patch: Invalid value: "map[spec:map[replicaz:2]]": strict decoding error: unknown field "spec.replicaz"',
+    details: { causes: [{ reason: 'FieldValueInvalid', field: 'patch' }] },
+  });
+  await expect(patch('merge', { spec: { replicas: 'x' } })).rejects.toMatchObject({
+    reason: 'Invalid',
+    message: expect.stringMatching(/^ "" is invalid: patch: Invalid value: "\{.*\}": json: cannot unmarshal string/) as unknown,
+  });
+  await expect(patch('json', [{ op: 'add', path: '/spec/odd', value: 1 }])).rejects.toMatchObject({
+    reason: 'Invalid',
+    message: expect.stringMatching(/: strict decoding error: unknown field "spec\.odd"$/) as unknown,
+  });
+});
+
 test('unknown kinds, methods and bodies get their Status', async () => {
   const t = await withMaps('a');
   const cases: [string, string, unknown, number][] = [

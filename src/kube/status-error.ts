@@ -154,7 +154,7 @@ export function invalid(kind: { readonly group: string; readonly kind: string },
     details: {
       ...(name === '' ? {} : { name }),
       ...(kind.group === '' ? {} : { group: kind.group }),
-      kind: kind.kind,
+      ...(kind.kind === '' ? {} : { kind: kind.kind }),
       causes,
     },
   });

@@ -221,10 +221,7 @@ describe('apply, edit, patch, scale and set', () => {
     ['KUBE_EDITOR="sed -i s/replicas:.1/replicas:\\ 2/" kubectl edit deployment/app', 'deployment.apps/app edited'],
     ['KUBE_EDITOR=true kubectl edit deployment/app', 'Edit cancelled, no changes made.'],
     ['! KUBE_EDITOR="sed -i s/replicas:.2/replicas:\\ -1/" kubectl edit deployment/app', /^error: deployments\.apps "app" is invalid\n/],
-    [
-      '! KUBE_EDITOR="sed -i s/replicas:.2/replicaz:\\ 2/" kubectl edit deployment/app',
-      /strict decoding error: unknown field "spec\.replicaz"/,
-    ],
+    ['! KUBE_EDITOR="sed -i s/replicas:.2/replicaz:\\ 2/" kubectl edit deployment/app', /^error: deployments\.apps "app" is invalid\n/],
     [`kubectl patch deployment app -p '{"spec":{"replicas":3}}'`, 'deployment.apps/app patched'],
     [`kubectl patch deployment app -p '{"spec":{"replicas":3}}'`, 'deployment.apps/app patched (no change)'],
     [`kubectl patch deployment app --type=merge -p '{"spec":{"replicas":4}}'`, 'deployment.apps/app patched'],
@@ -234,6 +231,10 @@ describe('apply, edit, patch, scale and set', () => {
       'The request is invalid: the server rejected our request due to an error in our request',
     ],
     [`kubectl patch deployment app --subresource=scale --type=merge -p '{"spec":{"replicas":2}}'`, 'scale.autoscaling/app patched'],
+    [
+      `! kubectl patch deployment app -p '{"spec":{"replicas":"x"}}'`,
+      /^The request is invalid: patch: Invalid value: "map\[spec:map\[replicas:x\]\]": /,
+    ],
     ['kubectl scale deployment app --replicas=3', 'deployment.apps/app scaled'],
     ['! kubectl scale deployment app --replicas=2 --current-replicas=1', 'error: Expected replicas to be 1, was 3'],
     ['kubectl scale deployment app --replicas=1 --current-replicas=3', 'deployment.apps/app scaled'],

@@ -1,6 +1,7 @@
 /** PATCH: JSON patch, merge patch, strategic merge patch, server-side apply. */
 import type { FieldValidation } from '#kube/decode.ts';
-import type { KindDef } from '#kube/kind.ts';
+import { goPrint } from '#kube/json-value.ts';
+import type { Draft, KindDef } from '#kube/kind.ts';
 import type { Stored } from '#kube/object.ts';
 import { applyJsonPatch } from '#kube/patch-json.ts';
 import { applyMergePatch } from '#kube/patch-merge.ts';
@@ -84,12 +85,28 @@ function checkOptions(type: PatchType, parameters: WriteParameters): void {
     fail({ field: 'force', type: 'FieldValueForbidden', message: 'Forbidden: may not be specified for non-apply patch' });
 }
 
+/** What a patch made, as an object of its kind. As upstream, what cannot be decoded is the patch's fault: Invalid, not BadRequest. */
+function decoded(r: VerbRequest, type: PatchType, body: unknown, value: unknown, validation: FieldValidation): Draft {
+  const { def } = r.resource;
+  try {
+    return draftOf(def, value, validation, r.warnings);
+  } catch (error) {
+    const prefix = ` cannot be handled as a ${def.ref.kind}: `;
+    if (type === 'apply' || !(error instanceof StatusError) || error.reason !== 'BadRequest') throw error;
+    const at = error.message.indexOf(prefix);
+    if (at < 0) throw error;
+    const shown = type === 'strategic' ? goPrint(body) : JSON.stringify(value);
+    const message = `Invalid value: ${JSON.stringify(shown)}: ${error.message.slice(at + prefix.length)}`;
+    throw invalid({ group: '', kind: '' }, '', [{ field: 'patch', type: 'FieldValueInvalid', message }]);
+  }
+}
+
 function patched(r: VerbRequest, type: PatchType, current: Stored | undefined, body: unknown, parameters: WriteParameters) {
   const { def } = r.resource;
   const value = type === 'apply' ? appliedObject(r, current, body, parameters.force === true) : applyPatch(type, current, body, def);
   r.warnings.length = 0;
   const validation: FieldValidation = parameters.fieldValidation;
-  const draft = draftOf(def, value, validation, r.warnings);
+  const draft = decoded(r, type, body, value, validation);
   if (draft.metadata.name === undefined) throw badRequest('metadata.name must not be removed by a patch');
   matchNamespace(def, draft, r.info.namespace);
   matchName(draft, r.info.name);
