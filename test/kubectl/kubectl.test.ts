@@ -27,6 +27,7 @@ async function shell(namespace: string, line: string, bin = dirname(clientTools(
     node.folder,
     `PATH=${bin}:/usr/bin:/bin`,
     `HOME=${node.folder}`,
+    `TMPDIR=${node.folder}`,
     `KUBECONFIG=${join(node.folder, `kubeconfig-${namespace}`)}`,
     'sh',
     '-c',
