@@ -15,6 +15,8 @@ const stopWithinMs = 4800;
 export async function runUntilSignal(log: Logger, create: () => Promise<Runnable>): Promise<void> {
   let runnable: Runnable | undefined;
   let ending = false;
+  // Timers of the clock do not hold the process: without this, waiting to try again with no connection open would end it.
+  setInterval(() => undefined, 0x7fff_ffff);
   // Asynchronous bugs are told with their stack and do not take the cluster down with them.
   process.on('unhandledRejection', (error) => log.error('unhandled rejection: a bug in k3ts, please report it', { error }));
   const end = (signal: string): void => {
