@@ -130,6 +130,7 @@ export function serverConfig(options: Options): ServerConfig {
   const common = commonConfig(options);
   const cluster = networkOf(options, 'cluster-cidr');
   const service = networkOf(options, 'service-cidr');
+  if (cluster.family !== service.family) throw new OptionError('cluster-cidr and service-cidr must both be IPv4 or both be IPv6');
   if (cidrsOverlap(cluster, service)) throw new OptionError('cluster-cidr and service-cidr overlap');
   if (cidrSize(service) < 16n) throw new OptionError('service-cidr: holds fewer than 16 addresses');
   if (cluster.family === 4 && cluster.prefix > 24) throw new OptionError("cluster-cidr: is smaller than one node's /24");

@@ -59,6 +59,7 @@ describe('what is refused', () => {
     ['a bad address', { 'node-ip': '1.2.3' }, '', /node-ip: "1.2.3" is not an IP address/],
     ['a bad node name', { 'node-name': 'A_b' }, '', /not a valid node name/],
     ['an argument without value', { 'kubelet-arg': ['max-pods'] }, '', /kubelet-arg: "max-pods" is not of the form key=value/],
+    ['a port given twice', { 'https-listen-port': ['1', '2'] }, '', /https-listen-port: is given more than once/],
     ['a string given twice', { 'data-dir': ['/a', '/b'] }, '', /data-dir: is given more than once/],
   ])('%s', (_name, commandLine, file, message) => {
     write(file);
@@ -67,6 +68,7 @@ describe('what is refused', () => {
 
   test.each([
     ['overlapping networks', { 'service-cidr': '10.42.128.0/20' }, /overlap/],
+    ['networks of different families', { 'cluster-cidr': 'fd00::/56' }, /must both be IPv4 or both be IPv6/],
     ['a DNS address outside the service network', { 'cluster-dns': '10.9.9.9' }, /is not in service-cidr/],
     ['a service network that is too small', { 'service-cidr': '10.43.0.0/30' }, /fewer than 16/],
   ])('%s', (_name, commandLine, message) => {

@@ -33,7 +33,8 @@ function coerce(flag: Flag, value: unknown, where: string): FlagValue {
   const text = (v: unknown): string => {
     if (typeof v === 'string') return v;
     if (typeof v === 'number' || typeof v === 'boolean') return String(v);
-    return fail(`${JSON.stringify(v)} is not a ${flag.kind === 'list' ? 'list of strings' : flag.kind}`);
+    if (Array.isArray(v) && flag.kind !== 'list') return fail('is given more than once');
+    return fail(`${JSON.stringify(v)} is not ${flag.kind === 'list' ? 'a list of strings' : `a value of the type ${flag.kind}`}`);
   };
   const checked = (v: string): string => {
     const problem = flag.check?.(v);
@@ -51,7 +52,6 @@ function coerce(flag: Flag, value: unknown, where: string): FlagValue {
     case 'list':
       return (Array.isArray(value) ? value : [value]).map((v) => checked(text(v)));
     case 'string': {
-      if (Array.isArray(value)) return fail('is given more than once');
       const v = text(value);
       return v === '' ? fail('is empty') : checked(v);
     }
