@@ -100,7 +100,8 @@ export function nodeStatus(input: NodeStatusInput): NodeStatus {
     daemonEndpoints: { kubeletEndpoint: { Port: 10250 } },
     nodeInfo: { ...machine.info, containerRuntimeVersion: input.runtimeVersion },
     images: input.images,
-    runtimeHandlers: [{ name: '', features: { recursiveReadOnlyMounts: false, userNamespaces: false } }],
+    // The default handler has no name. Fields that the server would leave out are left out here too: a status is compared with the stored one.
+    runtimeHandlers: [{ features: { recursiveReadOnlyMounts: false, userNamespaces: false } }],
     features: { supplementalGroupsPolicy: false },
   };
 }
