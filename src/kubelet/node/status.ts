@@ -1,7 +1,7 @@
 /** The status of this node as the API shows it: pkg/kubelet/nodestatus upstream. Pure. */
 import { isDeepStrictEqual } from 'node:util';
 import type { ContainerImage, NodeAddress, NodeCondition, NodeStatus } from '#kube/generated/core-v1.ts';
-import { formatQuantity, quantityOf } from '#kube/quantity.ts';
+import { canonicalQuantity, formatQuantity, quantityOf } from '#kube/quantity.ts';
 import { timeText } from '../pods/container-status.ts';
 import type { DiskUse, Machine } from './machine.ts';
 
@@ -27,7 +27,8 @@ export interface NodeStatusInput {
   readonly nowMs: number;
 }
 
-const bytes = (value: number): string => `${Math.floor(value / 1024)}Ki`;
+/** In the form that the server makes of it. */
+const bytes = (value: number): string => canonicalQuantity(`${Math.floor(value / 1024)}Ki`);
 const cpu = (milli: number): string => (milli % 1000 === 0 ? String(milli / 1000) : `${milli}m`);
 /** Eviction keeps this much memory free (memory.available<100Mi). */
 const evictionMemoryBytes = 100 * 1024 * 1024;
