@@ -63,8 +63,11 @@ export interface InformerDeps {
   readonly log: Logger;
 }
 
-/** Quick at first, because a server on the same machine is up within a second; slow enough for a fleet whose server is gone. */
-const retry = { baseMs: 100, maxMs: 30_000, factor: 2, jitter: 0.5 };
+/**
+ * Quick at first, because a server on the same machine is up within a second; slow enough for a fleet whose server is gone. The
+ * transport opens no more than one connection for all informers of a process, and a node learns of its pods only here.
+ */
+const retry = { baseMs: 100, maxMs: 5000, factor: 2, jitter: 0.5 };
 const pageSize = 500;
 /** A watch that ends sooner than this without an event counts as a failure, so that it cannot become a busy loop. */
 const shortestWatchMs = 1000;

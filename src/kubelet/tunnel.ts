@@ -26,7 +26,7 @@ export interface Tunnel {
   readonly connected: () => boolean;
 }
 
-const retry = { baseMs: 100, maxMs: 15_000, jitter: 0.5 };
+const retry = { baseMs: 100, maxMs: 5000, jitter: 0.5 };
 /** NAT devices forget quiet connections; a dead one is noticed within two of these. */
 const pingMs = 20_000;
 const handshakeMs = 10_000;
