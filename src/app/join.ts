@@ -210,6 +210,7 @@ async function fetchCertificates(
       body: createRequest(pair.key, { commonName: `system:node:${options.nodeName}`, organizations: ['system:nodes'] }),
       signal,
     });
+    if (answer.code === 401) throw new Refused('the server refuses the token');
     if (answer.code !== 200) throw new Error(`no certificate for node "${options.nodeName}": ${answer.code}: ${messageOf(answer)}`);
     await writeAtomically(join(options.folder, name), answer.body);
     return answer.body;
