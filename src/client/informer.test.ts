@@ -134,6 +134,17 @@ test('failures are retried with growing delays and warned about once', async () 
   expect(log.lines.filter((line) => line.startsWith('warn')).length).toBe(1);
 });
 
+test('after a long outage it follows again within eight seconds', async () => {
+  const { server, clock, factory, informer } = setUp();
+  for (let i = 0; i < 20; i++) server.list.failures.push(new StatusError('ServiceUnavailable', 'no route'));
+  await using tasks = new TaskGroup();
+  factory.start(tasks);
+  for (let i = 0; i < 20; i++) await clock.advance(7500);
+  expect(server.list.failures).toEqual([]);
+  await clock.advance(7500);
+  expect(informer.hasSynced()).toBe(true);
+});
+
 test('a watch that ends at once without events is not opened again in a busy loop', async () => {
   const { server, clock, factory } = setUp();
   await using tasks = new TaskGroup();

@@ -119,6 +119,28 @@ afterAll(async () => {
   await scenario?.[Symbol.asyncDispose]();
 });
 
+test('a host with a wrong token keeps asking, and its log says that the token is refused', async () => {
+  const host = await scenario.lan.addHost('n3');
+  const folder = mkdtempSync(join(tmpdir(), 'k3ts-n3-'));
+  const [enter = '', ...enterArgs] = host.enter;
+  scenario.cleanup.add('data of n3', async () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+  scenario.cleanup.add('containers of n3', () => must(enter, [...enterArgs, executable, 'killall', '--data-dir', folder]));
+  const log = openSync(join(folder, 'log'), 'a');
+  const words = ['agent', '--server', node.url, '--token', 'wrong', '--data-dir', folder, '--node-name', 'n3', '--node-ip', host.address];
+  const child = spawn(enter, [...enterArgs, executable, ...words], { stdio: ['ignore', log, log] });
+  closeSync(log);
+  scenario.cleanup.add('agent n3', () => end(child, 'SIGTERM'));
+  await eventually('the log says why', async () =>
+    readFileSync(join(folder, 'log'), 'utf8').includes('the server refuses the token') ? true : undefined,
+  );
+  await eventually('containerd is up, so that only the join is left', async () =>
+    readFileSync(join(folder, 'log'), 'utf8').includes('imported images') ? true : undefined,
+  );
+  expect(child.exitCode).toBeNull();
+  await end(child, 'SIGTERM');
+  expect(child.exitCode).toBe(0);
+});
+
 const net = (...args: string[]): Promise<string> => node.ok(['-n', 'net', ...args]);
 const podIp = (name: string): Promise<string> => net('get', 'pod', name, '-o', 'jsonpath={.status.podIP}');
 /** What the server said to a pod, or the empty string. */
