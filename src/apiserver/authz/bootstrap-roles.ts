@@ -6,6 +6,7 @@
 
 const read = 'get,list,watch';
 const readWrite = 'create,delete,deletecollection,get,list,patch,update,watch';
+const readUpdate = 'get,list,patch,update,watch';
 const write = 'create,delete,deletecollection,patch,update';
 const events = 'create,patch,update core,events.k8s.io events';
 const reviews = ['create authentication.k8s.io tokenreviews', 'create authorization.k8s.io subjectaccessreviews'];
@@ -78,7 +79,9 @@ export const bootstrapClusterRoles: Readonly<Record<string, RoleSpec>> = {
   'system:monitoring': {
     rules: ['get /healthz,/healthz/*,/livez,/livez/*,/metrics,/metrics/slis,/readyz,/readyz/*'],
   },
-  'system:service-account-issuer-discovery': { rules: ['get /.well-known/openid-configuration,/openid/v1/jwks'] },
+  'system:service-account-issuer-discovery': {
+    rules: ['get /.well-known/openid-configuration,/.well-known/openid-configuration/,/openid/v1/jwks,/openid/v1/jwks/'],
+  },
   'system:auth-delegator': { rules: reviews },
   'system:kube-aggregator': { rules: [`${read} core endpoints,services`] },
   'system:kube-dns': { rules: ['list,watch core endpoints,services'] },
@@ -115,7 +118,8 @@ export const bootstrapClusterRoles: Readonly<Record<string, RoleSpec>> = {
       'create,delete,get,patch,update storage.k8s.io csinodes',
       `${read} node.k8s.io runtimeclasses`,
       'get resource.k8s.io resourceclaims',
-      `${readWrite} resource.k8s.io resourceslices`,
+      'deletecollection resource.k8s.io resourceslices',
+      'get core serviceaccounts',
     ],
   },
   'system:node-bootstrapper': { rules: ['create,get,list,watch certificates.k8s.io certificatesigningrequests'] },
@@ -180,10 +184,12 @@ export const bootstrapClusterRoles: Readonly<Record<string, RoleSpec>> = {
       `${read} storage.k8s.io csidrivers`,
       `${read} storage.k8s.io csistoragecapacities`,
       `${read} storage.k8s.io volumeattachments`,
-      `${read} resource.k8s.io deviceclasses,resourceslices`,
-      'get,list,patch,update,watch resource.k8s.io resourceclaims',
-      'patch,update resource.k8s.io resourceclaims/status',
-      'update core pods/finalizers',
+      `${read} resource.k8s.io deviceclasses`,
+      `${readUpdate} resource.k8s.io resourceclaims`,
+      `${readUpdate} resource.k8s.io resourceclaims/status`,
+      `${readUpdate} core pods/finalizers`,
+      `${read} resource.k8s.io resourceslices`,
+      'patch,update resource.k8s.io resourceclaims/binding',
     ],
   },
   'system:certificates.k8s.io:certificatesigningrequests:nodeclient': {
@@ -252,7 +258,6 @@ export const controllerRoles: Readonly<Record<string, readonly string[]>> = {
     `${read} resource.k8s.io resourceclaims`,
     `${read} resource.k8s.io resourceslices`,
     `${read} resource.k8s.io deviceclasses`,
-    `${read} resource.k8s.io devicetaintrules`,
     events,
   ],
   'disruption-controller': [
@@ -296,7 +301,6 @@ export const controllerRoles: Readonly<Record<string, readonly string[]>> = {
     'patch,update core persistentvolumeclaims/status',
     `${read} core persistentvolumeclaims`,
     events,
-    'get core services',
   ],
   'generic-garbage-collector': ['delete,get,list,patch,update,watch * *', events],
   'horizontal-pod-autoscaler': [
@@ -342,7 +346,6 @@ export const controllerRoles: Readonly<Record<string, readonly string[]>> = {
     'list,watch core nodes',
     events,
     'watch core events',
-    'get core services',
   ],
   'pod-garbage-collector': ['delete,list,watch core pods', `${read} core nodes`, 'patch core pods/status'],
   'pv-protection-controller': ['get,list,update,watch core persistentvolumes', events],
@@ -368,6 +371,7 @@ export const controllerRoles: Readonly<Record<string, readonly string[]>> = {
     'patch,update resource.k8s.io resourceclaims,resourceclaims/status',
     'patch,update core pods/status',
     events,
+    'patch,update resource.k8s.io resourceclaims/binding',
   ],
   'resourcequota-controller': ['list,watch * *', 'update core resourcequotas/status', events],
   'root-ca-cert-publisher': ['create,update core configmaps', events],

@@ -83,7 +83,10 @@ const attachment: Rule = (a, { node, reader }) => {
   return reader.get(volumeAttachments, '', a.name)?.spec.nodeName === node ? allow : unrelated(node);
 };
 
-const account: Rule = (a, { node, graph }) => {
+const account: Rule = (a, context) => {
+  const { node, graph } = context;
+  // For image credential providers that take the pod's token: KubeletServiceAccountTokenForCredentialProviders.
+  if (a.verb === 'get' && a.subresource === '') return used('serviceaccount', ['get'])(a, context);
   if (a.subresource !== 'token') return none('can only create tokens for individual service accounts');
   if (a.verb !== 'create' || a.name === '') return none('can only create tokens for individual service accounts');
   return graph.uses(node, 'serviceaccount', a.namespace, a.name) ? allow : unrelated(node);
