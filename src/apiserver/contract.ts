@@ -20,9 +20,15 @@ export type RequestHeaders = Readonly<Record<string, string | undefined>>;
 export interface AuthnRequest {
   readonly method: string;
   readonly path: string;
+  readonly query: URLSearchParams;
   readonly headers: RequestHeaders;
-  /** The client's certificate (DER), when it sent one. `authorized`: its chain ends at the client authority and is valid now. */
-  readonly peer: { readonly raw: Uint8Array; readonly authorized: boolean } | undefined;
+  /** Names and values as they came, for headers that may repeat. */
+  readonly rawHeaders: readonly string[];
+  /**
+   * The client's certificate (DER), when it sent one, and those that it sent along. `authorized`: its chain ends at the
+   * client authority and is valid now.
+   */
+  readonly peer: { readonly raw: Uint8Array; readonly intermediates: readonly Uint8Array[]; readonly authorized: boolean } | undefined;
   /** The same object for all requests of one connection: a key for a WeakMap cache. */
   readonly connection: object;
   readonly remoteAddress: string;

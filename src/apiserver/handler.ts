@@ -2,11 +2,11 @@
 import { StatusError, toStatus } from '#kube/status-error.ts';
 import { forbiddenError } from './authz/messages.ts';
 import { ExpiredListError } from './continue.ts';
-import type { ApiRequest, ApiResponse, AuthorizationAttributes, ReviewDef, WatchMessage } from './contract.ts';
+import type { ApiRequest, ApiResponse, ReviewDef, WatchMessage } from './contract.ts';
 import type { Core, VerbRequest } from './core.ts';
 import type { Metrics } from './metrics.ts';
 import type { Resource } from './registry.ts';
-import { parseRequestInfo, type RequestInfo } from './request-info.ts';
+import { attributesOf, parseRequestInfo, type RequestInfo } from './request-info.ts';
 import { createReview } from './reviews.ts';
 import { handleSubresource } from './subresources/index.ts';
 import { create } from './verbs/create.ts';
@@ -124,27 +124,6 @@ async function authorizeRequest(options: HandlerOptions, request: ApiRequest, in
   const pending = options.core.authorize(attributes, request.signal);
   const decision = pending instanceof Promise ? await pending : pending;
   if (decision.decision !== 'allow') throw forbiddenError(attributes, decision.reason);
-}
-
-export function attributesOf(request: ApiRequest, info: RequestInfo): AuthorizationAttributes {
-  const fieldSelector = request.query.get('fieldSelector');
-  const labelSelector = request.query.get('labelSelector');
-  const selective = info.verb === 'list' || info.verb === 'watch' || info.verb === 'deletecollection';
-  const named = selective && info.name === '' ? /^metadata\.name==?([^,=!]+)$/.exec(fieldSelector ?? '')?.[1] : undefined;
-  return {
-    user: request.user,
-    verb: info.verb,
-    resourceRequest: info.isResource,
-    group: info.group,
-    version: info.version,
-    resource: info.resource,
-    subresource: info.subresource,
-    namespace: info.namespace,
-    name: named ?? info.name,
-    path: request.path,
-    ...(selective && fieldSelector !== null ? { fieldSelector } : {}),
-    ...(selective && labelSelector !== null ? { labelSelector } : {}),
-  };
 }
 
 async function handleResource(options: HandlerOptions, r: VerbRequest): Promise<ApiResponse> {

@@ -1,5 +1,6 @@
 /** What a path and method ask for: k8s.io/apiserver pkg/endpoints/request RequestInfo. */
 import { badRequest } from '#kube/status-error.ts';
+import type { ApiRequest, AuthorizationAttributes } from './contract.ts';
 
 export interface RequestInfo {
   readonly isResource: boolean;
@@ -89,4 +90,26 @@ export function parseRequestInfo(method: string, path: string, query: URLSearchP
 function restOf(raw: readonly string[], from: number, path: string): string {
   const text = `/${raw.slice(from).join('/')}`;
   return path.endsWith('/') && !text.endsWith('/') ? `${text}/` : text;
+}
+
+/** What the authorizers are asked about a request. */
+export function attributesOf(request: Pick<ApiRequest, 'query' | 'path' | 'user'>, info: RequestInfo): AuthorizationAttributes {
+  const fieldSelector = request.query.get('fieldSelector');
+  const labelSelector = request.query.get('labelSelector');
+  const selective = info.verb === 'list' || info.verb === 'watch' || info.verb === 'deletecollection';
+  const named = selective && info.name === '' ? /^metadata\.name==?([^,=!]+)$/.exec(fieldSelector ?? '')?.[1] : undefined;
+  return {
+    user: request.user,
+    verb: info.verb,
+    resourceRequest: info.isResource,
+    group: info.group,
+    version: info.version,
+    resource: info.resource,
+    subresource: info.subresource,
+    namespace: info.namespace,
+    name: named ?? info.name,
+    path: request.path,
+    ...(selective && fieldSelector !== null ? { fieldSelector } : {}),
+    ...(selective && labelSelector !== null ? { labelSelector } : {}),
+  };
 }

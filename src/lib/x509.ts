@@ -79,6 +79,8 @@ export interface CertificateOptions {
   readonly notBefore: Date;
   readonly notAfter: Date;
   readonly ca?: boolean;
+  /** For an authority: how many others may stand below it. */
+  readonly pathLength?: number;
   readonly keyUsages?: readonly KeyUsageName[];
   readonly extendedUsages?: readonly ExtendedUsageName[];
   readonly altNames?: AltNames;
@@ -228,6 +230,8 @@ export function readCertificate(der: Uint8Array): {
   readonly rawSubject: Uint8Array;
   readonly altNames: AltNames;
   readonly spki: Uint8Array;
+  /** How many authorities may stand below this one; absent: any number, or it is none. */
+  readonly pathLength?: number;
 } {
   const fields = children(child(readDer(der), 0, tags.sequence));
   const at = fields[0]?.tag === 0xa0 ? 1 : 0;
@@ -236,7 +240,26 @@ export function readCertificate(der: Uint8Array): {
   if (subject === undefined || spki === undefined) throw new DerError('not a certificate');
   const wrapped = fields.find((f) => f.tag === 0xa3);
   const extensions = wrapped === undefined ? [] : children(child(wrapped, 0, tags.sequence));
-  return { subject: decodeName(subject), rawSubject: subject.raw, spki: spki.raw, altNames: requestedNames(extensions) };
+  const pathLength = pathLengthOf(extensions);
+  return {
+    subject: decodeName(subject),
+    rawSubject: subject.raw,
+    spki: spki.raw,
+    altNames: requestedNames(extensions),
+    ...(pathLength === undefined ? {} : { pathLength }),
+  };
+}
+
+const extensionValue = (extensions: readonly DerNode[], id: string): DerNode | undefined => {
+  const found = extensions.map((e) => children(e)).find((parts) => parts[0] !== undefined && oidText(parts[0]) === id);
+  return found?.at(-1);
+};
+
+/** The pathLenConstraint of RFC 5280 4.2.1.9. */
+function pathLengthOf(extensions: readonly DerNode[]): number | undefined {
+  const value = extensionValue(extensions, extension.basic);
+  const length = value === undefined ? undefined : children(readDer(value.content)).find((p) => p.tag === tags.integer);
+  return length === undefined ? undefined : Number(`0x${Buffer.from(length.content).toString('hex')}`);
 }
 
 /** The first certificate of a PEM text. */
@@ -245,6 +268,9 @@ export function firstCertificate(pem: string): Uint8Array {
   if (block === undefined) throw new DerError('no certificate in PEM text');
   return block.der;
 }
+
+const pathLengthNode = (length: number | undefined): readonly Uint8Array[] =>
+  length === undefined ? [] : [integer(Uint8Array.of(length))];
 
 /** Issues a certificate and returns it as PEM (without the issuer's). */
 export function issueCertificate(options: CertificateOptions, signer: Signer): string {
@@ -257,7 +283,7 @@ export function issueCertificate(options: CertificateOptions, signer: Signer): s
   serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40;
   const list = [
     ...usageExtensions(options),
-    extensionOf(extension.basic, true, options.ca === true ? sequence(boolean(true)) : sequence()),
+    extensionOf(extension.basic, true, options.ca === true ? sequence(boolean(true), ...pathLengthNode(options.pathLength)) : sequence()),
     ...(options.ca === true ? [extensionOf(extension.subjectKeyId, false, octets(keyId(spki)))] : []),
     ...(issuer === undefined ? [] : [extensionOf(extension.authorityKeyId, false, sequence(context(0, false, keyId(issuer.spki))))]),
   ];
@@ -289,13 +315,8 @@ export function createRequest(key: KeyObject, subject: DistinguishedName, altNam
 }
 
 function requestedNames(extensions: readonly DerNode[]): AltNames {
-  for (const item of extensions) {
-    const parts = children(item);
-    const value = parts.at(-1);
-    if (parts[0] !== undefined && value !== undefined && oidText(parts[0]) === extension.altName)
-      return decodeAltNames(readDer(value.content));
-  }
-  return noAltNames;
+  const value = extensionValue(extensions, extension.altName);
+  return value === undefined ? noAltNames : decodeAltNames(readDer(value.content));
 }
 
 /**

@@ -119,7 +119,17 @@ describe('events', () => {
   test('refused credentials are recorded', async () => {
     const { events, audit } = recording('- {level: Metadata}');
     const authenticate = audit.authenticate(() => Promise.reject(new StatusError('Unauthorized', 'Unauthorized')));
-    const asked = { method: 'GET', path: '/api/v1/pods', headers: {}, peer: undefined, connection: {}, remoteAddress: '10.0.0.7' };
+    const query = new URLSearchParams();
+    const asked = {
+      method: 'GET',
+      path: '/api/v1/pods',
+      query,
+      headers: {},
+      rawHeaders: [],
+      peer: undefined,
+      connection: {},
+      remoteAddress: '10.0.0.7',
+    };
     await expect(authenticate(asked, new AbortController().signal)).rejects.toMatchObject({ code: 401 });
     expect(events).toMatchObject([{ stage: 'ResponseStarted', verb: 'list', responseStatus: { code: 401 } }]);
   });

@@ -123,6 +123,7 @@ export function createAudit(policy: AuditPolicy, sink: AuditSink, clock: Clock):
       verb: info.verb,
       user: userInfoObject(user.impersonator ?? user),
       ...(user.impersonator === undefined ? {} : { impersonatedUser: userInfoObject(user) }),
+      ...(user.constraint === undefined ? {} : { authenticationMetadata: { impersonationConstraint: user.constraint } }),
       sourceIPs: sourceIps(request.headers, request.remoteAddress),
       ...(request.headers['user-agent'] === undefined ? {} : { userAgent: request.headers['user-agent'] }),
       ...(ref === undefined ? {} : { objectRef: ref }),
@@ -206,9 +207,9 @@ function recordRefusal(
   error: StatusError,
   record: (request: Omit<ApiRequest, 'user'>, user: EffectiveUser) => Recorder | undefined,
 ): void {
-  const { method, path, headers, remoteAddress } = request;
+  const { method, path, query, headers, remoteAddress } = request;
   try {
-    const recorder = record({ method, path, headers, remoteAddress, query: new URLSearchParams(), body: undefined, signal }, nobody);
+    const recorder = record({ method, path, headers, remoteAddress, query, body: undefined, signal }, nobody);
     recorder?.emit('ResponseStarted', { responseStatus: { ...toStatus(error), kind: undefined, apiVersion: undefined } });
   } catch {
     // A path that cannot be read is not recorded.

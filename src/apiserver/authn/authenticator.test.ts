@@ -1,10 +1,10 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { SignJWT } from 'jose';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type ExtendedUsageName, firstCertificate, issueCertificate } from '#lib/x509.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
 import { memoryLogger } from '#platform/log.ts';
-import type { AuthnRequest, Authorize } from '../contract.ts';
+import type { AuthnRequest, AuthorizationAttributes, Authorize } from '../contract.ts';
 import { fakeObjects } from '../fake-objects.ts';
 import { type SigningKeys, serviceAccountTokens, signBoundToken, signLegacyToken, type TokenOptions } from '../serviceaccount-tokens.ts';
 import { createAuthenticator } from './authenticator.ts';
@@ -44,7 +44,19 @@ function certificate(
     },
     signer,
   );
-  return { raw: firstCertificate(pem), authorized: true };
+  return { raw: firstCertificate(pem), intermediates: [] as Uint8Array[], authorized: true };
+}
+
+/** An authority below another. */
+function intermediate(
+  signer: { readonly key: KeyObject; readonly certPem: string },
+  more: { pathLength?: number; ca?: boolean; lifeMs?: number } = {},
+) {
+  const key = newKey();
+  const subject = { commonName: `intermediate ${Math.random()}`, organizations: [] };
+  const { lifeMs = 1e10, ca = true, ...rest } = more;
+  const dates = { notBefore: new Date(start - hour), notAfter: new Date(start + lifeMs) };
+  return { key, certPem: issueCertificate({ subject, publicKey: createPublicKey(key), ...dates, ca, ...rest }, signer) };
 }
 
 function setUp() {
@@ -57,8 +69,14 @@ function setUp() {
     verifying: verifying.map((k, i) => ({ kid: `k${verifying.length - i}`, key: createPublicKey(k) })),
   });
   const tokenOptions: TokenOptions = { issuers: ['https://issuer'], audiences: ['https://issuer', 'k3ts'], keys };
+  const grants: string[] = [];
+  const granted = (a: AuthorizationAttributes): boolean =>
+    grants.includes(`${a.user.name} ${a.verb} ${a.group}/${a.resource}${a.subresource === '' ? '' : `/${a.subresource}`} ${a.name}`.trim());
   const authorize: Authorize = (a) => ({
-    decision: a.user.groups.includes('system:masters') && a.name !== 'forbidden' ? 'allow' : 'noOpinion',
+    decision:
+      (a.user.groups.includes('system:masters') && a.verb === 'impersonate' && a.name !== 'forbidden') || granted(a)
+        ? 'allow'
+        : 'noOpinion',
     reason: '',
   });
   const authenticate = createAuthenticator({
@@ -78,7 +96,17 @@ function setUp() {
   });
   const ask = (request: Partial<AuthnRequest>, connection: object = {}) =>
     authenticate(
-      { method: 'GET', path: '/api', headers: {}, peer: undefined, connection, remoteAddress: '', ...request },
+      {
+        method: 'GET',
+        path: '/api/v1/namespaces/ns/pods',
+        query: new URLSearchParams(),
+        headers: {},
+        rawHeaders: Object.entries(request.headers ?? {}).flatMap(([name, value]) => [name, value ?? '']),
+        peer: undefined,
+        connection,
+        remoteAddress: '',
+        ...request,
+      },
       new AbortController().signal,
     );
   const bearer = (token: string, headers: Record<string, string> = {}) =>
@@ -87,7 +115,7 @@ function setUp() {
     signing = newKey();
     verifying = [signing, ...verifying];
   };
-  return { clock, objects, ask, bearer, tokenOptions, rotate };
+  return { clock, objects, ask, bearer, tokenOptions, rotate, grants };
 }
 
 const unauthorized = { reason: 'Unauthorized', code: 401, message: 'Unauthorized' };
@@ -258,24 +286,86 @@ test('a legacy token is good while its secret holds it', async () => {
   expect(await context.bearer(token)).toMatchObject({ name: 'system:serviceaccount:ns:sa', uid: sa.metadata.uid });
 });
 
+const chained = (leaf: ReturnType<typeof certificate>, ...chain: { readonly certPem: string }[]) => ({
+  ...leaf,
+  intermediates: chain.map((c) => firstCertificate(c.certPem)),
+});
+
+test('a certificate below an intermediate authority is good when the client sends the intermediate along', async () => {
+  const upper = intermediate(clientCa);
+  const lower = intermediate(upper);
+  const leaf = certificate('alice', ['dev'], lower);
+  expect(await setUp().ask({ peer: chained(leaf, lower, upper) })).toMatchObject({
+    name: 'alice',
+    groups: ['dev', 'system:authenticated'],
+  });
+  expect(await setUp().ask({ peer: chained(leaf, upper, lower) })).toMatchObject({ name: 'alice' });
+  await expect(setUp().ask({ peer: chained(leaf, upper) })).rejects.toMatchObject(unauthorized);
+  await expect(setUp().ask({ peer: leaf })).rejects.toMatchObject(unauthorized);
+});
+
+test.each([
+  ['is no authority', intermediate(clientCa, { ca: false }), []],
+  ['has expired', intermediate(clientCa, { lifeMs: -1000 }), []],
+  ['belongs to another authority', intermediate(authority()), []],
+])('a chain whose intermediate %s is refused', async (_name, middle) => {
+  await expect(setUp().ask({ peer: chained(certificate('alice', [], middle), middle) })).rejects.toMatchObject(unauthorized);
+});
+
+test('a chain longer than an authority allows is refused', async () => {
+  const upper = intermediate(clientCa, { pathLength: 0 });
+  const lower = intermediate(upper);
+  await expect(setUp().ask({ peer: chained(certificate('alice', [], lower), lower, upper) })).rejects.toMatchObject(unauthorized);
+  expect(await setUp().ask({ peer: chained(certificate('alice', [], upper), upper) })).toMatchObject({ name: 'alice' });
+});
+
+test('a certificate may name the uid of the user', async () => {
+  const subject = { commonName: 'alice', organizations: [], others: [{ oid: '1.3.6.1.4.1.57683.2', value: 'u-7' }] };
+  const pem = issueCertificate(
+    { subject, publicKey: createPublicKey(newKey()), notBefore: new Date(start - hour), notAfter: new Date(start + hour) },
+    clientCa,
+  );
+  const peer = { raw: firstCertificate(pem), intermediates: [], authorized: true };
+  expect(await setUp().ask({ peer })).toMatchObject({ name: 'alice', uid: 'u-7' });
+});
+
 test('the request-header proxy speaks for others; a client with its own certificate does not', async () => {
   const { ask } = setUp();
-  const headers = { 'x-remote-user': 'bob', 'x-remote-group': 'g1, g2', 'x-remote-extra-scopes%2fx': 's', 'x-remote-uid': '7' };
-  expect(await ask({ peer: certificate('system:auth-proxy', [], proxyCa), headers })).toEqual({
+  const rawHeaders = [
+    'X-Remote-User',
+    'bob',
+    'X-Remote-Group',
+    'g1, with comma',
+    'X-Remote-Group',
+    'g2',
+    'X-Remote-Extra-Scopes%2fx',
+    's',
+    'X-Remote-Uid',
+    '7',
+  ];
+  const headers = { 'x-remote-user': 'bob' };
+  expect(await ask({ peer: certificate('system:auth-proxy', [], proxyCa), headers, rawHeaders })).toEqual({
     name: 'bob',
     uid: '7',
-    groups: ['g1', 'g2', 'system:authenticated'],
+    groups: ['g1, with comma', 'g2', 'system:authenticated'],
     extra: { 'scopes/x': ['s'] },
   });
-  expect(await ask({ peer: certificate('alice', []), headers })).toMatchObject({ name: 'alice' });
-  await expect(ask({ peer: certificate('mallory', [], proxyCa), headers })).rejects.toMatchObject(unauthorized);
+  expect(await ask({ peer: certificate('alice', []), headers, rawHeaders })).toMatchObject({ name: 'alice' });
+  await expect(ask({ peer: certificate('mallory', [], proxyCa), headers, rawHeaders })).rejects.toMatchObject(unauthorized);
 });
+
+const admin = certificate('admin', ['system:masters']);
 
 test('impersonation replaces the user where authorization allows it', async () => {
   const { ask } = setUp();
-  const admin = certificate('admin', ['system:masters']);
-  expect(await ask({ peer: admin, headers: { 'impersonate-user': 'eve', 'impersonate-group': 'g', 'impersonate-extra-a': 'b' } })).toEqual({
+  expect(
+    await ask({
+      peer: admin,
+      headers: { 'impersonate-user': 'eve', 'impersonate-group': 'g', 'impersonate-extra-a': 'b', 'impersonate-uid': 'u' },
+    }),
+  ).toEqual({
     name: 'eve',
+    uid: 'u',
     groups: ['g', 'system:authenticated'],
     extra: { a: ['b'] },
     impersonator: expect.objectContaining({ name: 'admin' }),
@@ -287,12 +377,92 @@ test('impersonation replaces the user where authorization allows it', async () =
   expect(await ask({ peer: admin, headers: { 'impersonate-user': 'system:anonymous' } })).toMatchObject({
     groups: ['system:unauthenticated'],
   });
-  await expect(ask({ peer: admin, headers: { 'impersonate-user': 'x', 'impersonate-group': 'forbidden' } })).rejects.toMatchObject({
-    code: 403,
-    message: 'groups "forbidden" is forbidden: User "admin" cannot impersonate resource "groups" in API group "" at the cluster scope',
-  });
-  await expect(ask({ peer: certificate('alice', []), headers: { 'impersonate-user': 'eve' } })).rejects.toMatchObject({ code: 403 });
   await expect(ask({ peer: admin, headers: { 'impersonate-group': 'g' } })).rejects.toMatchObject({ code: 400 });
+});
+
+test('every impersonated group is taken as it was sent, also with commas, and keys of extra are percent-decoded', async () => {
+  const { ask } = setUp();
+  const rawHeaders = [
+    ...['Impersonate-User', Buffer.from('jürgen').toString('latin1')],
+    ...['Impersonate-Group', 'a, b', 'Impersonate-Group', 'c'],
+    ...['Impersonate-Extra-Acme.com%2fScopes', 'x', 'Impersonate-Extra-acme.com%2Fscopes', 'y'],
+  ];
+  expect(await ask({ peer: admin, rawHeaders })).toMatchObject({
+    name: 'jürgen',
+    groups: ['a, b', 'c', 'system:authenticated'],
+    extra: { 'acme.com/scopes': ['x', 'y'] },
+  });
+});
+
+test('refusals speak of the constrained mode first, as upstream', async () => {
+  const { ask, grants } = setUp();
+  const peer = certificate('alice', []);
+  const headers = { 'impersonate-user': 'eve', 'impersonate-group': 'forbidden' };
+  await expect(ask({ peer, headers })).rejects.toMatchObject({
+    code: 403,
+    message: 'pods is forbidden: User "alice" cannot impersonate-on:user-info:list resource "pods" in API group "" in the namespace "ns"',
+  });
+  grants.push('alice impersonate-on:user-info:list /pods', 'alice impersonate:user-info authentication.k8s.io/users eve');
+  await expect(ask({ peer, headers })).rejects.toMatchObject({
+    message:
+      'groups.authentication.k8s.io "forbidden" is forbidden: User "alice" cannot impersonate:user-info resource "groups" in API group "authentication.k8s.io" at the cluster scope',
+  });
+});
+
+describe('constrained impersonation', () => {
+  test('needs the right to act as the user and one for the request', async () => {
+    const { ask, grants } = setUp();
+    const peer = certificate('alice', []);
+    grants.push('alice impersonate:user-info authentication.k8s.io/users eve', 'alice impersonate-on:user-info:list /pods');
+    const headers = { 'impersonate-user': 'eve' };
+    expect(await ask({ peer, headers })).toMatchObject({
+      name: 'eve',
+      constraint: 'impersonate:user-info',
+      impersonator: { name: 'alice' },
+    });
+    await expect(ask({ peer, headers, method: 'POST' })).rejects.toMatchObject({ code: 403 });
+    await expect(ask({ peer, headers: { 'impersonate-user': 'system:node:n1' } })).rejects.toMatchObject({ code: 403 });
+  });
+  test('never lets anybody become an administrator', async () => {
+    const { ask, grants } = setUp();
+    grants.push(
+      'alice impersonate:user-info authentication.k8s.io/users eve',
+      'alice impersonate:user-info authentication.k8s.io/groups system:masters',
+      'alice impersonate-on:user-info:list /pods',
+    );
+    const headers = { 'impersonate-user': 'eve', 'impersonate-group': 'system:masters' };
+    await expect(ask({ peer: certificate('alice', []), headers })).rejects.toMatchObject({
+      message:
+        'groups.authentication.k8s.io "system:masters" is forbidden: User "alice" cannot impersonate:user-info resource "groups" in API group "authentication.k8s.io" at the cluster scope: impersonating the system:masters group is not allowed',
+    });
+  });
+  test('lets a service account act as the node that its pod runs on, and as no other', async () => {
+    const context = setUp();
+    const name = 'system:serviceaccount:ns:sa';
+    context.grants.push(
+      `${name} impersonate:associated-node authentication.k8s.io/nodes *`,
+      `${name} impersonate-on:associated-node:list /pods`,
+    );
+    const token = await account(context).sign();
+    expect(await context.bearer(token, { 'impersonate-user': 'system:node:n1' })).toMatchObject({
+      name: 'system:node:n1',
+      groups: ['system:nodes', 'system:authenticated'],
+      constraint: 'impersonate:associated-node',
+    });
+    await expect(context.bearer(token, { 'impersonate-user': 'system:node:n2' })).rejects.toMatchObject({ code: 403 });
+  });
+  test('asks once for many groups where all are allowed', async () => {
+    const { ask, grants } = setUp();
+    grants.push(
+      'alice impersonate:user-info authentication.k8s.io/users eve',
+      'alice impersonate:user-info authentication.k8s.io/groups *',
+      'alice impersonate-on:user-info:list /pods',
+    );
+    const rawHeaders = ['Impersonate-User', 'eve', ...['a', 'b', 'c', 'd'].flatMap((g) => ['Impersonate-Group', g])];
+    expect(await ask({ peer: certificate('alice', []), rawHeaders })).toMatchObject({
+      groups: ['a', 'b', 'c', 'd', 'system:authenticated'],
+    });
+  });
 });
 
 test('authorities of a bundle are all read', () => {

@@ -88,6 +88,6 @@ export function createAuthenticator(options: AuthenticatorOptions): Authenticate
       if (!options.allowAnonymous(request.path)) throw unauthorized();
       user = anonymous;
     }
-    return await impersonate(withAuthenticatedGroup(user), request.headers, options.authorize, signal);
+    return await impersonate(withAuthenticatedGroup(user), request, options.authorize, signal);
   };
 }

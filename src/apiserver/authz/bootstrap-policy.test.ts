@@ -89,7 +89,7 @@ const allows = (role: string, rule: string): boolean => uncovered(rulesOf(role),
 describe("the cluster roles are upstream's", () => {
   const expected = [...Object.keys(clusterRoles), ...Object.keys(controllers).map((c) => `system:controller:${c}`)];
   test('each by name, none besides but our own', () => {
-    const names = policy.clusterRoles.map((r) => r.metadata.name).filter((n) => !own.includes(n ?? ''));
+    const names = policy.clusterRoles.map((r) => r.metadata.name ?? '').filter((n) => !own.includes(n));
     expect(names.sort()).toEqual(expected.sort());
   });
   test.each(Object.entries(clusterRoles))('%s has %i rules', (name, count) => {

@@ -252,10 +252,25 @@ function toAuthnRequest(raw: RawRequest, request: ApiRequest): AuthnRequest {
   const socket = raw.socket as TLSSocket;
   let peer = peers.get(connection);
   if (peer === undefined) {
-    const certificate = socket.getPeerX509Certificate?.();
-    peer = certificate === undefined ? null : { raw: certificate.raw, authorized: socket.authorized };
+    peer = peerOf(socket) ?? null;
     peers.set(connection, peer);
   }
-  const { method, path, headers, remoteAddress = '' } = request;
-  return { method, path, headers, peer: peer ?? undefined, connection, remoteAddress };
+  const { method, path, query, headers, remoteAddress = '' } = request;
+  return { method, path, query, headers, rawHeaders: raw.rawHeaders, peer: peer ?? undefined, connection, remoteAddress };
+}
+
+/** Longest chain of certificates that is looked at. */
+const longestChain = 8;
+
+function peerOf(socket: TLSSocket): AuthnRequest['peer'] {
+  const certificate = socket.getPeerX509Certificate?.();
+  if (certificate === undefined) return undefined;
+  const intermediates: Uint8Array[] = [];
+  let next = certificate.issuerCertificate;
+  while (next !== undefined && intermediates.length < longestChain) {
+    intermediates.push(next.raw);
+    const { issuerCertificate: above } = next;
+    next = above === undefined || above.raw.equals(next.raw) ? undefined : above;
+  }
+  return { raw: certificate.raw, intermediates, authorized: socket.authorized };
 }
