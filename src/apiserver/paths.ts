@@ -1,6 +1,6 @@
 /** /, /version and the listing of all paths. */
 import type { ApiRequest, ApiResponse, ExtraRoute } from './contract.ts';
-import type { Registry } from './registry.ts';
+import type { Catalogue } from './discovery/discovery.ts';
 import type { RequestInfo } from './request-info.ts';
 
 export interface VersionInfo {
@@ -22,15 +22,15 @@ const json = (value: unknown): ApiResponse => ({
   body: `${JSON.stringify(value, null, 2)}\n`,
 });
 
-export function createPlainPaths(registry: Registry, version: VersionInfo, routes: readonly ExtraRoute[]) {
+export function createPlainPaths(catalogue: Catalogue, version: VersionInfo, routes: readonly ExtraRoute[]) {
   return (request: ApiRequest, info: RequestInfo): ApiResponse | undefined => {
     if (request.method !== 'GET' && request.method !== 'HEAD') return undefined;
-    if (info.segments.length === 0) return json({ paths: pathsOf(registry, routes) });
+    if (info.segments.length === 0) return json({ paths: pathsOf(catalogue, routes) });
     return info.segments.length === 1 && info.segments[0] === 'version' ? json(version) : undefined;
   };
 }
 
-function pathsOf(registry: Registry, routes: readonly ExtraRoute[]): string[] {
+function pathsOf(catalogue: Catalogue, routes: readonly ExtraRoute[]): string[] {
   const paths = [
     '/api',
     '/apis',
@@ -44,10 +44,10 @@ function pathsOf(registry: Registry, routes: readonly ExtraRoute[]): string[] {
     '/readyz',
     '/version',
   ];
-  for (const group of registry.groups()) {
-    if (group !== '') paths.push(`/apis/${group}`);
-    for (const version of registry.versions(group)) {
-      const below = group === '' ? `api/${version}` : `apis/${group}/${version}`;
+  for (const { name, versions } of catalogue.groups()) {
+    if (name !== '') paths.push(`/apis/${name}`);
+    for (const { version } of versions) {
+      const below = name === '' ? `api/${version}` : `apis/${name}/${version}`;
       paths.push(`/${below}`, `/openapi/v3/${below}`);
     }
   }

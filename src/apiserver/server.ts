@@ -7,6 +7,7 @@ import type { Logger } from '#platform/log.ts';
 import type { Random } from '#platform/random.ts';
 import type { StoreStats, WatchCache } from '#store/contract.ts';
 import { createAdmissionChain } from './admission/chain.ts';
+import { createAggregation } from './aggregation/aggregation.ts';
 import { createIpAddressKeeper } from './alloc/ip-addresses.ts';
 import { createServiceAllocator } from './alloc/services.ts';
 import { bootstrapObjects } from './bootstrap/bootstrap.ts';
@@ -128,16 +129,24 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     ]),
   };
   const openRoutes = options.extraRoutes.filter((r) => r.access === 'none');
+  const aggregation = createAggregation({
+    registry,
+    cache,
+    clock,
+    log: log.child('aggregation'),
+    transport: createInProcessTransport({ handle: (request) => handle(request) }, systemUser, 'kube-apiserver'),
+  });
+  const { catalogue } = aggregation;
   const metrics = createMetrics({ cache, kinds: registry, storeStats: options.storeStats, gitVersion: config.version.gitVersion });
   const inner = createHandler({
     core,
     metrics,
     reviews: options.reviews,
     paths: [
-      createDiscovery({ registry, serverAddress: config.serverAddress }),
+      createDiscovery({ registry, catalogue, serverAddress: config.serverAddress }),
       createOpenApi({ registry, version: config.version.gitVersion }),
       createHealth(options.checks),
-      createPlainPaths(registry, config.version, options.extraRoutes),
+      createPlainPaths(catalogue, config.version, options.extraRoutes),
       metrics.handle,
       routePaths(options.extraRoutes),
     ],
@@ -147,6 +156,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   if (registry.resource('apiextensions.k8s.io', 'v1', 'customresourcedefinitions') !== undefined)
     for (const crd of objects.list(customResourceDefinitions, '')) definitions.adopt(crd);
   const tasks = new TaskGroup();
+  tasks.spawn(aggregation.run);
   tasks.spawn((signal) => expireObjects({ cache, clock, log, kinds: () => registry.all().map((r) => r.def) }, signal));
   return {
     handle,
@@ -158,6 +168,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       await bootstrapObjects(transport, objects, { advertiseAddress, port, serviceCidrs, serviceIp: allocator.firstIp() });
       await addresses.settled();
       await addresses.repair();
+      await aggregation.start();
     },
     close: async () => {
       await tasks.close();

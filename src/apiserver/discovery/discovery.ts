@@ -1,13 +1,25 @@
 /** /api, /apis and below: legacy discovery and aggregated discovery v2. Answers are made once per change of the registry. */
 import { createHash } from 'node:crypto';
+import type { ServedGroup, ServedVersion } from '../aggregation/order.ts';
 import type { ApiRequest, ApiResponse } from '../contract.ts';
 import { negotiate } from '../http/negotiate.ts';
 import type { Registry } from '../registry.ts';
 import type { RequestInfo } from '../request-info.ts';
 import { discoveryVersion, resourceList } from './resources.ts';
 
+/** What is served, by this server and by those behind APIServices. */
+export interface Catalogue {
+  /** In the order of discovery, the legacy group among them. */
+  readonly groups: () => readonly ServedGroup[];
+  /** What another server says of its resources: the versions part of an APIGroupDiscovery. */
+  readonly remoteVersion: (apiService: string) => unknown;
+  /** Grows with every change of what the above give. */
+  readonly generation: () => number;
+}
+
 export interface DiscoveryOptions {
   readonly registry: Registry;
+  readonly catalogue: Catalogue;
   /** "10.0.0.1:6443": where clients of the first version of discovery are sent. */
   readonly serverAddress: () => string;
 }
@@ -21,13 +33,13 @@ const aggregatedType = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupD
 
 /** Answers GET of discovery paths; undefined for others. */
 export function createDiscovery(options: DiscoveryOptions): (request: ApiRequest, info: RequestInfo) => ApiResponse | undefined {
-  const { registry } = options;
+  const { registry, catalogue } = options;
   let generation = -1;
   let documents = new Map<string, Document>();
   const cached = (key: string, make: () => unknown): Document => {
-    if (registry.generation() !== generation) {
+    if (catalogue.generation() !== generation) {
       documents = new Map();
-      generation = registry.generation();
+      generation = catalogue.generation();
     }
     let document = documents.get(key);
     if (document === undefined) {
@@ -46,15 +58,16 @@ export function createDiscovery(options: DiscoveryOptions): (request: ApiRequest
       if (negotiate(request.headers['accept']).as === 'APIGroupDiscoveryList')
         return aggregatedAnswer(
           request,
-          cached(`v2 ${root}`, () => aggregated(registry, root)),
+          cached(`v2 ${root}`, () => aggregated(options, root)),
         );
-      return answer(cached(root, () => (root === 'api' ? apiVersions(registry, options.serverAddress()) : groupList(registry))));
+      return answer(cached(root, () => (root === 'api' ? apiVersions(registry, options.serverAddress()) : groupList(catalogue))));
     }
     const group = root === 'api' ? '' : (rest[0] ?? '');
     const version = root === 'api' ? rest[0] : rest[1];
     if (version === undefined) {
-      if (registry.versions(group).length === 0) return undefined;
-      return answer(cached(`g ${group}`, () => ({ kind: 'APIGroup', apiVersion: 'v1', ...groupOf(registry, group) })));
+      const served = catalogue.groups().find((g) => g.name === group);
+      if (served === undefined) return undefined;
+      return answer(cached(`g ${group}`, () => ({ kind: 'APIGroup', apiVersion: 'v1', ...groupOf(served) })));
     }
     if (rest.length > (root === 'api' ? 1 : 2) || !registry.hasGroupVersion(group, version)) return undefined;
     return answer(cached(`r ${group}/${version}`, () => resourceList(registry, group, version)));
@@ -83,25 +96,33 @@ function apiVersions(registry: Registry, serverAddress: string): unknown {
   };
 }
 
-function groupOf(registry: Registry, group: string) {
-  const versions = registry.versions(group).map((version) => ({ groupVersion: `${group}/${version}`, version }));
-  return { name: group, versions, preferredVersion: versions[0] };
+function groupOf({ name, versions }: ServedGroup) {
+  const all = versions.map(({ version }) => ({ groupVersion: `${name}/${version}`, version }));
+  return { name, versions: all, preferredVersion: all[0] };
 }
 
-const groupList = (registry: Registry): unknown => ({
+const groupList = (catalogue: Catalogue): unknown => ({
   kind: 'APIGroupList',
   apiVersion: 'v1',
-  groups: namedGroups(registry).map((group) => groupOf(registry, group)),
+  groups: catalogue
+    .groups()
+    .filter((g) => g.name !== '')
+    .map(groupOf),
 });
 
-const namedGroups = (registry: Registry): string[] => registry.groups().filter((g) => g !== '');
-
-const aggregated = (registry: Registry, root: 'api' | 'apis'): unknown => ({
-  kind: 'APIGroupDiscoveryList',
-  apiVersion: 'apidiscovery.k8s.io/v2',
-  metadata: {},
-  items: (root === 'api' ? [''] : namedGroups(registry)).map((group) => ({
-    metadata: { ...(group === '' ? {} : { name: group }), creationTimestamp: null },
-    versions: registry.versions(group).map((version) => discoveryVersion(registry, group, version)),
-  })),
-});
+function aggregated({ registry, catalogue }: DiscoveryOptions, root: 'api' | 'apis'): unknown {
+  const versionOf = ({ group, version, remote }: ServedVersion): unknown =>
+    remote === undefined ? discoveryVersion(registry, group, version) : catalogue.remoteVersion(remote);
+  return {
+    kind: 'APIGroupDiscoveryList',
+    apiVersion: 'apidiscovery.k8s.io/v2',
+    metadata: {},
+    items: catalogue
+      .groups()
+      .filter((g) => (g.name === '') === (root === 'api'))
+      .map(({ name, versions }) => ({
+        metadata: { ...(name === '' ? {} : { name }), creationTimestamp: null },
+        versions: versions.map(versionOf),
+      })),
+  };
+}

@@ -1,10 +1,14 @@
+import type { APIService } from '#kube/generated/apiregistration-v1.ts';
 import { apiServices } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
-import { validateApiService } from './validation.ts';
+import { validateApiService, validateApiServiceStatus } from './validation.ts';
 
 export const apiServiceKind = defineKind(apiServices, {
+  // The legacy group's is called "v1."; the rest of the name's rules is in the validation.
+  nameFormat: 'path',
   validate: validateApiService,
+  validateStatusUpdate: validateApiServiceStatus,
   hasStatus: true,
   unconditionalUpdate: false,
   defaults: (object) => {
@@ -19,21 +23,26 @@ export const apiServiceKind = defineKind(apiServices, {
   table: {
     columns: [
       nameColumn,
-      column('Service', 'The service that serves the group and version.'),
-      column('Available', 'Whether it answers.'),
+      column('Service', 'The reference to the service that hosts this API endpoint.'),
+      column('Available', 'Whether this service is available.'),
       ageColumn,
     ],
     cells: (object, now) => {
       const service = object.spec?.service;
-      const available = object.status?.conditions?.find((c) => c.type === 'Available');
-      const text =
-        available === undefined ? 'Unknown' : available.status === 'True' ? 'True' : `${available.status} (${available.reason ?? ''})`;
       return [
         object.metadata.name ?? '',
         service === undefined ? 'Local' : `${service.namespace ?? ''}/${service.name ?? ''}`,
-        text,
+        availability(object),
         ageOf(object, now),
       ];
     },
   },
 });
+
+/** kube-aggregator pkg/registry/apiservice/etcd: the reason only where it is not available. */
+function availability(object: APIService): string {
+  const available = object.status?.conditions?.find((c) => c.type === 'Available');
+  if (available === undefined) return 'Unknown';
+  const { status, reason = '' } = available;
+  return status === 'True' || reason === '' ? status : `${status} (${reason})`;
+}
