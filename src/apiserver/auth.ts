@@ -25,6 +25,7 @@ import { forgetNodePassword } from './certificates/node-passwords.ts';
 import { type CertificateSigner, certificateSigners } from './certificates/signers.ts';
 import type { AdmissionPlugin, Authenticate, Authorize, ExtraRoute, ObjectStore, ReviewDef, SubresourceDef } from './contract.ts';
 import { follow } from './follow.ts';
+import type { StartHooks } from './health.ts';
 import { type SigningKeys, serviceAccountTokens, type TokenOptions } from './serviceaccount-tokens.ts';
 import { serviceAccountToken } from './subresources/serviceaccount-token.ts';
 
@@ -82,8 +83,8 @@ export interface Auth {
   readonly tokenOptions: TokenOptions;
   /** Kubernetes' own signers, for the certificate controller. */
   readonly signers: readonly CertificateSigner[];
-  /** Makes the bootstrap roles and bindings and begins to follow changes. */
-  readonly start: () => Promise<void>;
+  /** Makes the bootstrap roles and bindings and begins to follow changes; tells which hooks are done. */
+  readonly start: (hooks: StartHooks) => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
@@ -164,10 +165,13 @@ export function createAuth(keys: AuthKeys, options: AuthOptions, deps: AuthDeps)
     admission: [...certificatePlugins(authorization.authorize), authorization.escalation],
     tokenOptions,
     signers: certificateSigners(keys),
-    start: async () => {
+    start: async (hooks) => {
       tasks.spawn(passwords.run);
       const trust = { clientCa: keys.clientCa().certPem, requestHeaderCa: keys.requestHeaderCa(), allowedNames: proxyNames };
-      await Promise.all([authorization.start(), publishProxyConfig(store, trust)]);
+      await Promise.all([
+        hooks.run('rbac/bootstrap-roles', authorization.start),
+        hooks.run('start-cluster-authentication-info-controller', () => publishProxyConfig(store, trust)),
+      ]);
     },
     stop: async () => {
       await tasks.close();

@@ -171,7 +171,8 @@ export type ApiResponse = ResponseCommon &
         readonly status: 200;
         readonly def: KindDef;
         readonly entries: readonly CachedEntry[];
-        readonly revision: number;
+        /** Absent for what is not stored. */
+        readonly revision?: number;
         readonly continue?: string;
         readonly remaining?: number;
       }
@@ -216,6 +217,13 @@ export interface SubresourceDef {
 export interface ReviewDef {
   readonly resource: ResourceRef;
   readonly handle: (object: Draft, request: ApiRequest, namespace: string) => Promise<KubeObject>;
+}
+
+/** A kind that is worked out whenever it is asked for and never stored: ComponentStatus. Only get and list. */
+export interface ComputedDef {
+  readonly resource: ResourceRef;
+  /** All objects, in the order of their names. */
+  readonly list: () => Promise<readonly KubeObject[]>;
 }
 
 /** A path outside the Kubernetes API: /cacerts, /ping, /v1-k3ts/*. */

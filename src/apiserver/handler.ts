@@ -1,8 +1,9 @@
 /** The core: a request with its user in, a response out. Routing, authorization, verbs, and errors as Status. */
 import { StatusError, toStatus } from '#kube/status-error.ts';
 import { forbiddenError } from './authz/messages.ts';
+import { readComputed } from './computed.ts';
 import { ExpiredListError } from './continue.ts';
-import type { ApiRequest, ApiResponse, ReviewDef, WatchMessage } from './contract.ts';
+import type { ApiRequest, ApiResponse, ComputedDef, ReviewDef, WatchMessage } from './contract.ts';
 import type { Core, VerbRequest } from './core.ts';
 import type { Metrics } from './metrics.ts';
 import type { Resource } from './registry.ts';
@@ -25,6 +26,7 @@ export interface HandlerOptions {
   readonly core: Core;
   readonly metrics: Pick<Metrics, 'observe' | 'started' | 'ended'>;
   readonly reviews: readonly ReviewDef[];
+  readonly computed: readonly ComputedDef[];
   readonly paths: readonly PathHandler[];
   /** Paths that anyone may ask for: upstream lets them be authorized too, by system:public-info-viewer. */
   readonly alwaysAllowed: (path: string) => boolean;
@@ -46,15 +48,18 @@ export function createHandler(options: HandlerOptions): Handle {
     const start = core.clock.monotonic();
     let info = unknownPath;
     let response: ApiResponse;
+    // Also a refusal tells them: whoever is refused may be so for what the warning says.
+    const warnings: string[] = [];
     metrics.started(false);
     try {
       info = parseRequestInfo(request.method, request.path, request.query);
-      response = await dispatch(options, request, info);
+      response = await dispatch(options, request, info, warnings);
     } catch (error) {
       response = errorResponse(core, request, error);
     } finally {
       metrics.ended(false);
     }
+    if (warnings.length > 0) response = { ...response, warnings: [...(response.warnings ?? []), ...new Set(warnings)] };
     metrics.observe(info, request, 'status' in response ? response.status : 101, (core.clock.monotonic() - start) / 1000);
     return response.type === 'watch' ? { ...response, messages: counted(response.messages, metrics) } : response;
   };
@@ -69,12 +74,12 @@ async function* counted(messages: AsyncIterable<WatchMessage>, metrics: HandlerO
   }
 }
 
-async function dispatch(options: HandlerOptions, request: ApiRequest, info: RequestInfo): Promise<ApiResponse> {
+async function dispatch(options: HandlerOptions, request: ApiRequest, info: RequestInfo, warnings: string[]): Promise<ApiResponse> {
   await authorizeRequest(options, request, info);
   if (!info.isResource) return await handlePath(options, request, info);
   const resource = options.core.registry.resource(info.group, info.version, info.resource);
   if (resource === undefined) return (await otherPath(options, request, info)) ?? fail(notServed());
-  return await handleResource(options, { core: options.core, request, info, resource, warnings: [] });
+  return await handleResource(options, { core: options.core, request, info, resource, warnings });
 }
 
 function fail(error: StatusError): never {
@@ -130,8 +135,7 @@ async function handleResource(options: HandlerOptions, r: VerbRequest): Promise<
   checkScope(r);
   const { deprecation } = r.resource.def;
   if (deprecation !== undefined) r.warnings.push(deprecation);
-  const response = r.info.subresource === '' ? await handleVerb(options, r) : await handleSubresource(r);
-  return r.warnings.length === 0 ? response : { ...response, warnings: [...(response.warnings ?? []), ...new Set(r.warnings)] };
+  return r.info.subresource === '' ? await handleVerb(options, r) : await handleSubresource(r);
 }
 
 /** A namespaced path for a cluster-scoped resource, or a name without a namespace, is no path. */
@@ -146,7 +150,8 @@ async function handleVerb(options: HandlerOptions, r: VerbRequest): Promise<ApiR
   const { info, resource, request } = r;
   if (!methodFits(info, resource.def.ref.namespaced)) throw notAllowed();
   if (!allows(resource, info.verb)) throw notAllowed();
-  if (resource.def.ephemeral === true) return await createReview(r, options.reviews);
+  if (resource.def.ephemeral === true)
+    return info.verb === 'create' ? await createReview(r, options.reviews) : await readComputed(r, options.computed);
   switch (info.verb) {
     case 'create':
       return await create(r);

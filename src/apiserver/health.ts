@@ -1,11 +1,15 @@
 /** /livez, /readyz, /healthz: plain texts as k8s.io/apiserver pkg/server/healthz writes them. */
+import type { Clock } from '#platform/clock.ts';
 import type { ApiRequest, ApiResponse } from './contract.ts';
 import type { RequestInfo } from './request-info.ts';
+
+/** What is wrong, or undefined. A rejection means that it could not be found out. */
+type Problem = string | undefined;
 
 export interface HealthCheck {
   readonly name: string;
   /** Undefined when healthy, else why not. */
-  readonly problem: () => string | undefined;
+  readonly problem: () => Problem | Promise<Problem>;
   /** False: looked at by /readyz only. */
   readonly live: boolean;
 }
@@ -13,15 +17,31 @@ export interface HealthCheck {
 const ping: HealthCheck = { name: 'ping', problem: () => undefined, live: true };
 
 /** `checks` is asked at every request, so that parts can be added while the server runs. */
-export function createHealth(checks: () => readonly HealthCheck[]): (request: ApiRequest, info: RequestInfo) => ApiResponse | undefined {
-  return (request, info) => {
+export function createHealth(checks: () => readonly HealthCheck[]) {
+  return async (request: ApiRequest, info: RequestInfo): Promise<ApiResponse | undefined> => {
     const [root = '', ...rest] = info.segments;
     if (root !== 'livez' && root !== 'readyz' && root !== 'healthz') return undefined;
     if (request.method !== 'GET' && request.method !== 'HEAD') return undefined;
     const all = [ping, ...checks()].filter((c) => root === 'readyz' || c.live);
-    if (rest.length > 0) return single(all, rest.join('/'));
-    return every(all, root, request.query);
+    if (rest.length > 0) return await single(all, rest.join('/'));
+    return await every(all, root, request.query);
   };
+}
+
+/** The paths of single checks, for the listing of all paths. */
+export const healthPaths = (checks: readonly HealthCheck[]): readonly string[] =>
+  ['healthz', 'livez', 'readyz'].flatMap((root) => [
+    `/${root}`,
+    ...[ping, ...checks].filter((c) => root === 'readyz' || c.live).map((c) => `/${root}/${c.name}`),
+  ]);
+
+/** What a check finds; a check that fails to find out is a problem too. */
+export async function problemOf(check: Pick<HealthCheck, 'problem'>): Promise<Problem> {
+  try {
+    return await check.problem();
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 const text = (status: number, body: string): ApiResponse => ({
@@ -32,27 +52,77 @@ const text = (status: number, body: string): ApiResponse => ({
   headers: { 'x-content-type-options': 'nosniff' },
 });
 
-function single(checks: readonly HealthCheck[], name: string): ApiResponse | undefined {
+async function single(checks: readonly HealthCheck[], name: string): Promise<ApiResponse | undefined> {
   const check = checks.find((c) => c.name === name);
   if (check === undefined) return undefined;
-  const problem = check.problem();
+  const problem = await problemOf(check);
   return problem === undefined ? text(200, 'ok') : text(500, `internal server error: ${problem}\n`);
 }
 
-function every(checks: readonly HealthCheck[], root: string, query: URLSearchParams): ApiResponse {
+async function every(checks: readonly HealthCheck[], root: string, query: URLSearchParams): Promise<ApiResponse> {
   const excluded = new Set(query.getAll('exclude'));
+  const problems = await Promise.all(checks.map(async (c) => (excluded.has(c.name) ? undefined : await problemOf(c))));
   let lines = '';
-  let healthy = true;
-  for (const check of checks) {
-    const problem = excluded.has(check.name) ? undefined : check.problem();
-    if (excluded.delete(check.name)) lines += `[+]${check.name} excluded: ok\n`;
-    else if (problem === undefined) lines += `[+]${check.name} ok\n`;
-    else {
-      healthy = false;
-      lines += `[-]${check.name} failed: ${problem}\n`;
-    }
+  for (const [i, { name }] of checks.entries()) {
+    if (excluded.delete(name)) lines += `[+]${name} excluded: ok\n`;
+    else if (problems[i] === undefined) lines += `[+]${name} ok\n`;
+    // Anyone may ask, so the reason is for the log and for the path of the check itself.
+    else lines += `[-]${name} failed: reason withheld\n`;
   }
-  for (const name of excluded) lines += `warn: some health checks cannot be excluded: no matches for ${JSON.stringify(name)}\n`;
-  if (!healthy) return text(500, `${lines}${root} check failed\n`);
+  const unknown = [...excluded].sort().map((name) => JSON.stringify(name));
+  if (unknown.length > 0) lines += `warn: some health checks cannot be excluded: no matches for ${unknown.join(', ')}\n`;
+  if (problems.some((p) => p !== undefined)) return text(500, `${lines}${root} check failed\n`);
   return text(200, query.has('verbose') ? `${lines}${root} check passed\n` : 'ok');
+}
+
+/** A question that must be answered in time. */
+export interface Probe {
+  readonly ask: () => Promise<unknown>;
+  readonly limitMs: number;
+  readonly clock: Clock;
+}
+
+/** Asks; gives the error's text where there is one. Rejects when there is no answer in time. */
+export async function probe({ ask, limitMs, clock }: Probe): Promise<Problem> {
+  const late = Promise.withResolvers<never>();
+  const timer = clock.after(limitMs, () => late.reject(new Error(`no answer within ${limitMs / 1000} s`)));
+  try {
+    return await Promise.race([
+      ask().then(
+        () => undefined,
+        (error: unknown) => (error instanceof Error ? error.message : String(error)),
+      ),
+      late.promise,
+    ]);
+  } finally {
+    timer.cancel();
+  }
+}
+
+/** Work that has to be done once before the server is healthy: upstream's post-start hooks. */
+export interface StartHooks {
+  readonly done: (name: string) => void;
+  /** Does the work of a hook, which is healthy from then on. */
+  readonly run: <T>(name: string, work: () => Promise<T>) => Promise<T>;
+  readonly checks: readonly HealthCheck[];
+}
+
+/** `names` in the order in which they are shown; each appears as poststarthook/NAME. */
+export function createStartHooks(names: readonly string[]): StartHooks {
+  const done = new Set<string>();
+  return {
+    done: (name) => {
+      done.add(name);
+    },
+    run: async (name, work) => {
+      const result = await work();
+      done.add(name);
+      return result;
+    },
+    checks: names.map((name) => ({
+      name: `poststarthook/${name}`,
+      problem: () => (done.has(name) ? undefined : 'not finished'),
+      live: true,
+    })),
+  };
 }

@@ -93,7 +93,7 @@ function objectOf(response: ApiResponse): unknown {
         kind: response.def.listKind ?? `${response.def.ref.kind}List`,
         apiVersion: apiVersionOf(response.def.ref),
         metadata: {
-          resourceVersion: String(response.revision),
+          ...(response.revision === undefined ? {} : { resourceVersion: String(response.revision) }),
           ...(response.continue === undefined ? {} : { continue: response.continue }),
           ...(response.remaining === undefined ? {} : { remainingItemCount: response.remaining }),
         },

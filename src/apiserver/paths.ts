@@ -1,5 +1,5 @@
 /** /, /version and the listing of all paths. */
-import type { ApiRequest, ApiResponse, ExtraRoute } from './contract.ts';
+import type { ApiRequest, ApiResponse } from './contract.ts';
 import type { Catalogue } from './discovery/discovery.ts';
 import type { RequestInfo } from './request-info.ts';
 
@@ -22,28 +22,16 @@ const json = (value: unknown): ApiResponse => ({
   body: `${JSON.stringify(value, null, 2)}\n`,
 });
 
-export function createPlainPaths(catalogue: Catalogue, version: VersionInfo, routes: readonly ExtraRoute[]) {
+export function createPlainPaths(catalogue: Catalogue, version: VersionInfo, further: () => readonly string[]) {
   return (request: ApiRequest, info: RequestInfo): ApiResponse | undefined => {
     if (request.method !== 'GET' && request.method !== 'HEAD') return undefined;
-    if (info.segments.length === 0) return json({ paths: pathsOf(catalogue, routes) });
+    if (info.segments.length === 0) return json({ paths: pathsOf(catalogue, further()) });
     return info.segments.length === 1 && info.segments[0] === 'version' ? json(version) : undefined;
   };
 }
 
-function pathsOf(catalogue: Catalogue, routes: readonly ExtraRoute[]): string[] {
-  const paths = [
-    '/api',
-    '/apis',
-    '/healthz',
-    '/healthz/ping',
-    '/livez',
-    '/livez/ping',
-    '/metrics',
-    '/openapi/v2',
-    '/openapi/v3',
-    '/readyz',
-    '/version',
-  ];
+function pathsOf(catalogue: Catalogue, further: readonly string[]): string[] {
+  const paths = ['/api', '/apis', '/metrics', '/openapi/v2', '/openapi/v3', '/version', ...further];
   for (const { name, versions } of catalogue.groups()) {
     if (name !== '') paths.push(`/apis/${name}`);
     for (const { version } of versions) {
@@ -51,6 +39,5 @@ function pathsOf(catalogue: Catalogue, routes: readonly ExtraRoute[]): string[] 
       paths.push(`/${below}`, `/openapi/v3/${below}`);
     }
   }
-  for (const route of routes) if (!route.path.endsWith('*')) paths.push(route.path);
   return [...new Set(paths)].sort();
 }

@@ -14,8 +14,7 @@ export async function createReview(r: VerbRequest, reviews: readonly ReviewDef[]
   const { group, plural } = def.ref;
   if (group === '' && plural === 'bindings') return await bindFromCollection(r);
   const review = reviews.find((v) => v.resource.group === group && v.resource.plural === plural);
-  if (review === undefined || r.info.verb !== 'create')
-    throw new StatusError('NotFound', 'the server could not find the requested resource', { details: {} });
+  if (review === undefined) throw new StatusError('NotFound', 'the server could not find the requested resource', { details: {} });
   const parameters = parseWriteParameters(r.request.query, 'CreateOptions');
   const draft = readDraft(def, r.request, parameters.fieldValidation, r.warnings);
   matchNamespace(def, draft, r.info.namespace);

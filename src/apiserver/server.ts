@@ -16,6 +16,7 @@ import type {
   ApiRequest,
   Authenticate,
   Authorize,
+  ComputedDef,
   ExtraRoute,
   ObjectStore,
   ReviewDef,
@@ -28,7 +29,7 @@ import { createDiscovery } from './discovery/discovery.ts';
 import { createOpenApi } from './discovery/openapi.ts';
 import { expireObjects } from './expiry.ts';
 import { createHandler, type Handle } from './handler.ts';
-import { createHealth, type HealthCheck } from './health.ts';
+import { createHealth, createStartHooks, type HealthCheck, healthPaths, type StartHooks } from './health.ts';
 import { createHttpServer, type HttpServer, type TlsMaterial } from './http/server.ts';
 import { createInProcessTransport } from './in-process.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
@@ -60,6 +61,7 @@ export interface ApiServerOptions {
   readonly admission: (objects: ObjectStore) => readonly AdmissionPlugin[];
   readonly subresources: readonly SubresourceDef[];
   readonly reviews: readonly ReviewDef[];
+  readonly computed: readonly ComputedDef[];
   readonly extraRoutes: readonly ExtraRoute[];
   readonly clock: Clock;
   readonly random: Random;
@@ -69,7 +71,7 @@ export interface ApiServerOptions {
   readonly around?: readonly ((handle: Handle) => Handle)[];
   /** Figures of the store below the cache, for /metrics. */
   readonly storeStats: () => StoreStats;
-  /** Shown by /readyz and /livez; asked at every request. */
+  /** Shown by /readyz and /livez in this order; asked at every request. */
   readonly checks: () => readonly HealthCheck[];
 }
 
@@ -78,6 +80,8 @@ export interface ApiServer {
   readonly handle: Handle;
   readonly objects: ObjectStore;
   readonly registry: Registry;
+  /** What has to be done once before the server is healthy; `bootstrap` does a part of it, starting authorization the rest. */
+  readonly hooks: StartHooks;
   /** Parts may add their own figures. */
   readonly metrics: Metrics['registry'];
   /**
@@ -93,6 +97,21 @@ export interface ApiServer {
 
 /** The server itself. */
 const systemUser = { name: 'system:apiserver', groups: ['system:masters', 'system:authenticated'] };
+
+/** Upstream's names, in its order, of what this server does at its start. */
+const startHooks = [
+  'priority-and-fairness-config-consumer',
+  'crd-informer-synced',
+  'start-system-namespaces-controller',
+  'start-cluster-authentication-info-controller',
+  'start-service-ip-repair-controllers',
+  'rbac/bootstrap-roles',
+  'scheduling/bootstrap-system-priority-classes',
+  'priority-and-fairness-config-producer',
+  'bootstrap-controller',
+  'start-kubernetes-service-cidr-controller',
+  'kube-apiserver-autoregistration',
+];
 
 const publicPaths = new Set(['/healthz', '/livez', '/readyz', '/version']);
 
@@ -142,19 +161,25 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     core,
     metrics,
     reviews: options.reviews,
+    computed: options.computed,
     paths: [
       createDiscovery({ registry, catalogue, serverAddress: config.serverAddress }),
       createOpenApi({ registry, version: config.version.gitVersion }),
       createHealth(options.checks),
-      createPlainPaths(catalogue, config.version, options.extraRoutes),
+      createPlainPaths(catalogue, config.version, () => [
+        ...healthPaths(options.checks()),
+        ...options.extraRoutes.map((r) => r.path).filter((path) => !path.endsWith('*')),
+      ]),
       metrics.handle,
       routePaths(options.extraRoutes),
     ],
     alwaysAllowed: (path) => publicPaths.has(path) || openRoutes.some((r) => routeMatches(r, path)),
   });
   const handle: Handle = (options.around ?? []).reduce((next, wrap) => wrap(next), inner);
+  const hooks = createStartHooks(startHooks);
   if (registry.resource('apiextensions.k8s.io', 'v1', 'customresourcedefinitions') !== undefined)
     for (const crd of objects.list(customResourceDefinitions, '')) definitions.adopt(crd);
+  hooks.done('crd-informer-synced');
   const tasks = new TaskGroup();
   tasks.spawn(aggregation.run);
   tasks.spawn((signal) => expireObjects({ cache, clock, log, kinds: () => registry.all().map((r) => r.def) }, signal));
@@ -162,13 +187,16 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     handle,
     objects,
     registry,
+    hooks,
     metrics: metrics.registry,
     bootstrap: async ({ advertiseAddress, port }) => {
       const transport = createInProcessTransport({ handle }, systemUser, 'kube-apiserver');
-      await bootstrapObjects(transport, objects, { advertiseAddress, port, serviceCidrs, serviceIp: allocator.firstIp() });
-      await addresses.settled();
-      await addresses.repair();
-      await aggregation.start();
+      await bootstrapObjects(transport, objects, hooks, { advertiseAddress, port, serviceCidrs, serviceIp: allocator.firstIp() });
+      await hooks.run('start-service-ip-repair-controllers', async () => {
+        await addresses.settled();
+        await addresses.repair();
+      });
+      await hooks.run('kube-apiserver-autoregistration', aggregation.start);
     },
     close: async () => {
       await tasks.close();

@@ -49,6 +49,7 @@ export async function startTestServer(kinds: readonly KindDef[], options: Partia
     admission: () => [],
     subresources: [],
     reviews: [],
+    computed: [],
     extraRoutes: [],
     clock,
     random: seededRandom(1),

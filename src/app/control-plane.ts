@@ -6,9 +6,9 @@ import { createAdmissionPlugins } from '#apiserver/admission/index.ts';
 import { createAudit } from '#apiserver/audit/audit.ts';
 import { openAuditLog } from '#apiserver/audit/log-file.ts';
 import { type Auth, createAuth } from '#apiserver/auth.ts';
+import { componentStatusReader } from '#apiserver/component-status.ts';
 import type { UserInfo } from '#apiserver/contract.ts';
 import { createFlowControl, type FlowControl } from '#apiserver/flowcontrol/flow-control.ts';
-import type { HealthCheck } from '#apiserver/health.ts';
 import type { HttpServer, TlsMaterial } from '#apiserver/http/server.ts';
 import { createInProcessTransport } from '#apiserver/in-process.ts';
 import { type ApiServer, createApiServer } from '#apiserver/server.ts';
@@ -31,6 +31,7 @@ import { createSqliteStore } from '#store/drivers/sqlite/sqlite-store.ts';
 import { createWatchCache } from '#store/watch-cache.ts';
 import type { ApiserverSettings } from './apiserver-args.ts';
 import { paths, type ServerConfig } from './config.ts';
+import { componentChecks, type ServerHealth, serverChecks } from './health-checks.ts';
 import type { ClusterConfig } from './join.ts';
 import { lateObjectStore } from './late.ts';
 import { openSecretsEncryption } from './secrets-encryption.ts';
@@ -96,7 +97,7 @@ function pkiOptionsOf(config: ServerConfig): Omit<PkiOptions, 'now'> {
 export async function createControlPlane(
   config: ServerConfig,
   settings: ApiserverSettings & { readonly security: SecuritySettings },
-  checks: () => readonly HealthCheck[],
+  health: ServerHealth,
   platform: Platform,
 ): Promise<ControlPlane> {
   const { clock, random, log } = platform;
@@ -152,7 +153,7 @@ export async function createControlPlane(
   );
   const flowControl = createFlowControl({}, { cache, store: objects.store, clock, log: log.child('flow-control') });
   const tunnel = createTunnel({ clock, log: log.child('tunnel') });
-  const api = createApiServer({
+  const api: ApiServer = createApiServer({
     cache,
     kinds: builtinKinds,
     authorize: audit === undefined ? auth.authorize : audit.authorize(auth.authorize),
@@ -169,12 +170,13 @@ export async function createControlPlane(
       }),
     subresources: [...auth.subresources, ...nodeSubresources(tunnel)],
     reviews: auth.reviews,
+    computed: [componentStatusReader(() => componentChecks(health.readiness, { store, cache, clock }))],
     extraRoutes: [...auth.routes, ...tunnel.routes, ...encryption.routes],
     clock,
     random,
     log: log.child('apiserver'),
     storeStats: store.stats,
-    checks,
+    checks: () => serverChecks(health, { store, cache, clock }, api.hooks.checks),
     config: {
       version: buildInfo(),
       serverAddress: () => address,

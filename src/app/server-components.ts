@@ -38,7 +38,8 @@ const authorization: ServerComponent = {
     return {
       start: async () => {
         tasks.spawn(plane.flowControl.run);
-        await plane.auth.start();
+        plane.api.hooks.done('priority-and-fairness-config-consumer');
+        await plane.auth.start(plane.api.hooks);
       },
       stop: async () => {
         await tasks.close();

@@ -1,5 +1,4 @@
 /** `k3ts server`. */
-import type { HealthCheck } from '#apiserver/health.ts';
 import { realClock } from '#platform/clock.ts';
 import { createLogger } from '#platform/log.ts';
 import { realRandom } from '#platform/random.ts';
@@ -28,17 +27,15 @@ export async function runServer(sources: OptionSources): Promise<void> {
   log.info('starting k3ts server', { version: gitVersion, node: config.node.name, dataDir: config.dataDir });
   await runUntilSignal(log, async () => {
     let system: System | undefined;
-    const checks = (): readonly HealthCheck[] =>
-      [...(system?.readiness() ?? [])]
-        // The node may come and go without the API being any less ready.
-        .filter(([name]) => name !== 'agent')
-        .map(([name, notReady]) => ({ name, problem: () => notReady, live: false }));
-    const plane = await createControlPlane(config, { ...settings, security }, checks, platform);
+    let stopping = false;
+    const health = { logProblem: log.problem, readiness: () => system?.readiness() ?? new Map(), stopping: () => stopping };
+    const plane = await createControlPlane(config, { ...settings, security }, health, platform);
     system = createSystem(serverComponents, config, { config, plane, platform });
     const running = system;
     return {
       start: running.start,
       stop: async () => {
+        stopping = true;
         await running.stop();
         await plane.closeAudit();
         await plane.cache.close();

@@ -11,8 +11,23 @@ export interface Logger {
   readonly child: (component: string) => Logger;
 }
 
+/** The logger that all others are children of. */
+export interface RootLogger extends Logger {
+  /** Why lines cannot be written, or undefined. */
+  readonly problem: () => string | undefined;
+}
+
 /** JSON lines on standard error. An `error` field that holds an Error is written with its stack. */
-export function createLogger(options: { readonly debug: boolean }): Logger {
+export function createLogger(options: { readonly debug: boolean }): RootLogger {
+  let problem: string | undefined;
+  const destination = pino.destination({ dest: 2, sync: true });
+  // A full disk below the log is no reason to end.
+  destination.on('error', (error: Error) => {
+    problem = error.message;
+  });
+  destination.on('write', () => {
+    problem = undefined;
+  });
   const root = pino(
     {
       level: options.debug ? 'debug' : 'info',
@@ -21,7 +36,7 @@ export function createLogger(options: { readonly debug: boolean }): Logger {
       formatters: { level: (label) => ({ level: label }) },
       serializers: { error: pino.stdSerializers.err },
     },
-    pino.destination({ dest: 2, sync: true }),
+    destination,
   );
   const wrap = (p: typeof root): Logger => ({
     debug: (message, fields) => p.debug(fields ?? {}, message),
@@ -30,7 +45,7 @@ export function createLogger(options: { readonly debug: boolean }): Logger {
     error: (message, fields) => p.error(fields ?? {}, message),
     child: (component) => wrap(p.child({ component })),
   });
-  return wrap(root);
+  return { ...wrap(root), problem: () => problem };
 }
 
 /** A logger that keeps what it is told, for tests. */

@@ -18,6 +18,7 @@ import {
 } from '#kube/refs.ts';
 import { isStatus } from '#kube/status-error.ts';
 import type { ObjectStore } from '../contract.ts';
+import type { StartHooks } from '../health.ts';
 import type { InProcessTransport } from '../in-process.ts';
 import { flowSchemas, priorityLevels } from './flow-control.ts';
 
@@ -49,8 +50,13 @@ const systemPriorities: readonly PriorityClass[] = [
   },
 ];
 
-/** Creates what is missing. `transport` acts as a member of system:masters. */
-export async function bootstrapObjects(transport: InProcessTransport, objects: ObjectStore, options: BootstrapOptions): Promise<void> {
+/** Creates what is missing, part by part, each a hook of its own. `transport` acts as a member of system:masters. */
+export async function bootstrapObjects(
+  transport: InProcessTransport,
+  objects: ObjectStore,
+  hooks: StartHooks,
+  options: BootstrapOptions,
+): Promise<void> {
   const create = async <T extends KubeObject>(ref: ResourceRef<T>, object: T): Promise<void> => {
     const { namespace, name } = object.metadata;
     if (objects.get(ref, namespace ?? '', name ?? '') !== undefined) return;
@@ -62,23 +68,31 @@ export async function bootstrapObjects(transport: InProcessTransport, objects: O
       if (!isStatus(error, 'AlreadyExists')) throw error;
     }
   };
-  await Promise.all(
-    systemNamespaces.map((name) => create<Namespace>(namespaces, { kind: 'Namespace', apiVersion: 'v1', metadata: { name } })),
+  const all = async <T>(items: readonly T[], make: (item: T) => Promise<void>): Promise<void> => {
+    await Promise.all(items.map(make));
+  };
+  await hooks.run('start-system-namespaces-controller', () =>
+    all(systemNamespaces, (name) => create<Namespace>(namespaces, { kind: 'Namespace', apiVersion: 'v1', metadata: { name } })),
   );
   await Promise.all([
-    ...systemPriorities.map((o) => create(priorityClasses, o)),
-    ...priorityLevels.map((o) => create(priorityLevelConfigurations, o)),
-    ...flowSchemas.map((o) => create(flowSchemaRef, o)),
-    create<ServiceCIDR>(serviceCIDRs, {
-      kind: 'ServiceCIDR',
-      apiVersion: 'networking.k8s.io/v1',
-      metadata: { name: 'kubernetes' },
-      spec: { cidrs: [...options.serviceCidrs] },
+    hooks.run('scheduling/bootstrap-system-priority-classes', () => all(systemPriorities, (o) => create(priorityClasses, o))),
+    hooks.run('priority-and-fairness-config-producer', () =>
+      Promise.all([all(priorityLevels, (o) => create(priorityLevelConfigurations, o)), all(flowSchemas, (o) => create(flowSchemaRef, o))]),
+    ),
+    hooks.run('start-kubernetes-service-cidr-controller', async () => {
+      await create<ServiceCIDR>(serviceCIDRs, {
+        kind: 'ServiceCIDR',
+        apiVersion: 'networking.k8s.io/v1',
+        metadata: { name: 'kubernetes' },
+        spec: { cidrs: [...options.serviceCidrs] },
+      });
+      await markReady(objects);
     }),
-    create<Service>(services, kubernetesService(options)),
+    hooks.run('bootstrap-controller', async () => {
+      await create<Service>(services, kubernetesService(options));
+      await publishEndpoints(create, objects, options);
+    }),
   ]);
-  await publishEndpoints(create, objects, options);
-  await markReady(objects);
 }
 
 const kubernetesService = ({ port, serviceIp }: BootstrapOptions): Service => ({

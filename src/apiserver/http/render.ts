@@ -73,7 +73,7 @@ export function hasProtobuf(response: ApiResponse): boolean {
 type ListResponse = Extract<ApiResponse, { type: 'list' }>;
 
 const listMeta = (r: ListResponse): Record<string, unknown> => ({
-  resourceVersion: String(r.revision),
+  ...(r.revision === undefined ? {} : { resourceVersion: String(r.revision) }),
   ...(r.continue === undefined ? {} : { continue: r.continue }),
   ...(r.remaining === undefined ? {} : { remainingItemCount: r.remaining }),
 });

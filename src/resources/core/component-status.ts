@@ -4,6 +4,7 @@ import { column, nameColumn } from '../print.ts';
 
 /** Health of control plane parts (deprecated upstream): computed, never stored. */
 export const componentStatusKind = defineKind(componentStatuses, {
+  deprecation: 'v1 ComponentStatus is deprecated in v1.19+',
   verbs: ['get', 'list'],
   ephemeral: true,
   table: {

@@ -18,6 +18,7 @@ function addresses(object: Endpoints): string {
 }
 
 export const endpointsKind = defineKind(endpoints, {
+  deprecation: 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
   validate: validateEndpoints,
   createOnUpdate: true,
   defaults: (object) => {
