@@ -147,6 +147,20 @@ const goAliases: Readonly<Record<string, string>> = {
 /** Go structs without fields: that they are there is what they say. */
 const emptyStructs = new Set(['CustomResourceSubresourceStatus']);
 
+/**
+ * Fields that upstream marks `+optional` while their JSON tags have no omitempty, so that zero values are written: older
+ * clients insist on them.
+ */
+const alwaysWritten = new Set([
+  'authentication/v1 TokenRequestSpec audiences',
+  'authentication/v1 TokenRequestStatus expirationTimestamp',
+  'authentication/v1 TokenRequestStatus token',
+  'discovery/v1 EndpointSlice endpoints',
+  ...['currentHealthy', 'desiredHealthy', 'disruptionsAllowed', 'expectedPods'].map((f) => `policy/v1 PodDisruptionBudgetStatus ${f}`),
+  'rbac/v1 RoleRef apiGroup',
+  'scheduling/v1 PriorityClass value',
+]);
+
 /** String types whose constants upstream does not mark `+enum`: other values are legal, or the OpenAPI documents leave them open. */
 const openTypes = new Set([
   ...[
@@ -338,7 +352,7 @@ function generate(): void {
         ...(f.structType === '' ? {} : { mapType: f.structType as 'atomic' | 'granular' }),
         ...(f.default === '' ? {} : { default: defaultValue(t.schema, defaultRefs[f.default] ?? f.default) }),
         ...(f.goType.startsWith('*') ? { pointer: true } : {}),
-        ...(f.optional ? { omitEmpty: true } : {}),
+        ...(f.optional && !alwaysWritten.has(`${gv} ${type} ${f.json}`) ? { omitEmpty: true } : {}),
       };
       list.push({
         json: f.json,

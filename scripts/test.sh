@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/prepare.sh
 . scripts/prepare.sh
-prepare_packages containerd runc containernetworking-plugins nftables iptables conntrack iproute2 catatonit busybox-static docker-registry procps util-linux curl openssl ca-certificates unzip binutils
+prepare_packages containerd runc containernetworking-plugins nftables iptables conntrack iproute2 catatonit busybox-static docker-registry procps util-linux curl openssl ca-certificates unzip binutils python3-kubernetes prometheus
 prepare_node
 # The kubectl of Debian 12, unpacked and not installed, for other kubectl packages own the same file.
 if [ ! -x .cache/kubernetes-client/usr/bin/kubectl ]; then

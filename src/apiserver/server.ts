@@ -168,7 +168,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       createHealth(options.checks),
       createPlainPaths(catalogue, config.version, () => [
         ...healthPaths(options.checks()),
-        ...options.extraRoutes.map((r) => r.path).filter((path) => !path.endsWith('*')),
+        ...options.extraRoutes.map((r) => r.path).filter((path) => !/[*/]$/.test(path)),
       ]),
       metrics.handle,
       routePaths(options.extraRoutes),

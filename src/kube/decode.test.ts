@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { decodeBody, decodeObject } from './decode.ts';
 import type { KindDef } from './kind.ts';
-import { configMaps, deployments, pods, secrets } from './refs.ts';
+import { configMaps, deployments, podDisruptionBudgets, pods, secrets } from './refs.ts';
 import type { Schema } from './schema.ts';
 import { kindSchema } from './schema-registry.ts';
 
@@ -205,5 +205,15 @@ describe('custom resources', () => {
       spec: { size: 3, text: null, list: [{ a: 1 }], free: { any: [{ thing: '' }] }, map: { k: '' } },
     });
     expect(warnings).toEqual(['unknown field "spec.list[0].b"', 'unknown field "spec.extra"', 'unknown field "other"']);
+  });
+});
+
+test('numbers that Go writes although they are optional are written: older clients insist on them', () => {
+  const budget = kindOf(podDisruptionBudgets as KindDef['ref']);
+  expect(decodeObject(budget, { metadata: { name: 'b' } }).object['status']).toEqual({
+    currentHealthy: 0,
+    desiredHealthy: 0,
+    disruptionsAllowed: 0,
+    expectedPods: 0,
   });
 });

@@ -16,14 +16,16 @@ export function jsonWebKeySet(keys: SigningKeys): { readonly keys: readonly obje
 
 /** `jwksUri`: --service-account-jwks-uri, or where this server is reached. */
 export function openIdRoutes(options: TokenOptions, jwksUri: () => string): readonly ExtraRoute[] {
-  const route = (path: string, handle: () => ApiResponse): ExtraRoute => ({
-    methods: ['GET'],
-    path,
-    access: 'authorized',
-    handle: async () => await Promise.resolve(handle()),
-  });
+  // Upstream answers both forms; the generated clients ask for the one with the slash.
+  const route = (path: string, handle: () => ApiResponse): readonly ExtraRoute[] =>
+    [path, `${path}/`].map((form) => ({
+      methods: ['GET'],
+      path: form,
+      access: 'authorized',
+      handle: async () => await Promise.resolve(handle()),
+    }));
   return [
-    route('/.well-known/openid-configuration', () =>
+    ...route('/.well-known/openid-configuration', () =>
       answer('application/json', {
         issuer: options.issuers[0],
         jwks_uri: jwksUri(),
@@ -32,6 +34,6 @@ export function openIdRoutes(options: TokenOptions, jwksUri: () => string): read
         id_token_signing_alg_values_supported: [...new Set(options.keys().verifying.map((v) => algorithmOf(v.key)))],
       }),
     ),
-    route('/openid/v1/jwks', () => answer('application/jwk-set+json', jsonWebKeySet(options.keys()))),
+    ...route('/openid/v1/jwks', () => answer('application/jwk-set+json', jsonWebKeySet(options.keys()))),
   ];
 }

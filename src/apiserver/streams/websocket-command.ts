@@ -23,7 +23,6 @@ const protocols: Readonly<Record<string, Protocol>> = {
 const maxMessage = 4 * 1024 * 1024;
 /** Messages read ahead of the node: beyond, the socket is not read. */
 const readAhead = 64;
-const maxUnsent = 1024 * 1024;
 
 export const offeredProtocols = (header: string | undefined): readonly string[] =>
   (header ?? '')
@@ -64,14 +63,22 @@ export function bytesOf(data: RawData): Buffer {
   return Array.isArray(data) ? Buffer.concat(data) : Buffer.from(data);
 }
 
-/** Sends and waits while too much is unsent. Rejects when the socket is closed. */
-export async function sendMessage(websocket: WebSocket, data: Buffer | string): Promise<void> {
-  if (websocket.readyState !== websocket.OPEN) throw new Error('the client is gone');
-  const sent = new Promise<void>((resolve, reject) => {
-    websocket.send(data, { binary: typeof data !== 'string' }, (error) => (error instanceof Error ? reject(error) : resolve()));
-  });
-  if (websocket.bufferedAmount > maxUnsent) await sent;
-  else sent.catch(() => undefined);
+/**
+ * Sends messages one by one: the next is written when the one before has gone, so that no two share a TLS record. Clients
+ * that poll their socket before each read (Python's) do not see what their TLS library holds back. As soon as a message
+ * cannot be sent, neither can those after it.
+ */
+export function messageSender(websocket: WebSocket): (data: Buffer | string) => Promise<void> {
+  let last: Promise<void> = Promise.resolve();
+  const write = (data: Buffer | string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      if (websocket.readyState !== websocket.OPEN) throw new Error('the client is gone');
+      websocket.send(data, { binary: typeof data !== 'string' }, (error) => (error instanceof Error ? reject(error) : resolve()));
+    });
+  return (data) => {
+    last = last.then(() => write(data));
+    return last;
+  };
 }
 
 function decode(protocol: Protocol, data: RawData): { readonly channel: number; readonly payload: Buffer } | undefined {
@@ -107,6 +114,7 @@ export function websocketClient(websocket: WebSocket, name: string): CommandClie
   });
   websocket.on('close', () => incoming.close());
   websocket.on('error', () => websocket.terminate());
+  const send = messageSender(websocket);
   async function* read() {
     for await (const message of incoming) {
       yield message;
@@ -114,11 +122,11 @@ export function websocketClient(websocket: WebSocket, name: string): CommandClie
     }
   }
   return {
-    send: (channel, payload) => sendMessage(websocket, encode(protocol, channel, payload)),
+    send: (channel, payload) => send(encode(protocol, channel, payload)),
     incoming: read(),
     finish: async (status) => {
       const payload = statusPayload(protocol, status);
-      if (payload !== undefined) await sendMessage(websocket, encode(protocol, channels.error, payload));
+      if (payload !== undefined) await send(encode(protocol, channels.error, payload));
       websocket.close(1000);
     },
     abort: () => {

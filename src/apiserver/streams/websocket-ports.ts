@@ -1,7 +1,7 @@
 /** Port forwarding over a plain websocket: for port i, channel 2i carries data and channel 2i+1 errors. */
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
-import { bytesOf, sendMessage } from './websocket-command.ts';
+import { bytesOf, messageSender } from './websocket-command.ts';
 
 export const portProtocols: readonly string[] = [
   'v4.channel.k8s.io',
@@ -16,11 +16,9 @@ type Dial = (port: number, signal: AbortSignal) => Promise<Duplex>;
 export async function servePortsOverWebSocket(websocket: WebSocket, protocol: string, ports: readonly number[], dial: Dial): Promise<void> {
   const base64 = protocol.includes('base64');
   const gone = new AbortController();
+  const write = messageSender(websocket);
   const send = (channel: number, payload: Buffer): Promise<void> =>
-    sendMessage(
-      websocket,
-      base64 ? `${String.fromCharCode(0x30 + channel)}${payload.toString('base64')}` : Buffer.concat([Buffer.of(channel), payload]),
-    );
+    write(base64 ? `${String.fromCharCode(0x30 + channel)}${payload.toString('base64')}` : Buffer.concat([Buffer.of(channel), payload]));
   websocket.on('close', () => gone.abort(new Error('the client is gone')));
   websocket.on('error', () => websocket.terminate());
   const connections: (Duplex | undefined)[] = ports.map(() => undefined);
