@@ -51,3 +51,13 @@ test('apply needs a manager', async () => {
     object: { message: 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch' },
   });
 });
+
+test('of many who apply an object that does not exist one creates it, and none is refused', async () => {
+  const t = await startTestServer(builtinKinds);
+  const client = createKubeClient(t.transport);
+  const numbers = Array.from({ length: 20 }, (_, i) => `k${i}`);
+  await Promise.all(numbers.map((n) => client.apply(configMaps, map({ [n]: n }), n)));
+  const made = await client.get(configMaps, at);
+  expect(made.data).toEqual(Object.fromEntries(numbers.map((n) => [n, n])));
+  expect(made.metadata.managedFields).toHaveLength(numbers.length);
+});

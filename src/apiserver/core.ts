@@ -1,6 +1,7 @@
 /** What every verb has at hand. */
 import type { Draft, KindDef, StrategyContext } from '#kube/kind.ts';
 import type { KubeObject } from '#kube/object.ts';
+import type { Turns } from '#lib/turns.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { Random } from '#platform/random.ts';
@@ -40,6 +41,8 @@ export interface Core {
   readonly random: Random;
   readonly log: Logger;
   readonly hooks: ReadonlyMap<string, KindHooks>;
+  /** By key in the store: writers that lost a race try again one after another. */
+  readonly turns: Turns;
 }
 
 /** A request for a resource, after routing and authorization. */

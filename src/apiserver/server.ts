@@ -2,6 +2,7 @@
 import type { KindDef } from '#kube/kind.ts';
 import { customResourceDefinitions, services } from '#kube/refs.ts';
 import { TaskGroup } from '#lib/task-group.ts';
+import { Turns } from '#lib/turns.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { Random } from '#platform/random.ts';
@@ -142,6 +143,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     clock,
     random,
     log,
+    turns: new Turns(),
     hooks: new Map([
       ['/services', allocator.hooks],
       ['apiextensions.k8s.io/customresourcedefinitions', definitions.hooks],

@@ -126,7 +126,11 @@ function compareItems(w: Walk, type: ApplyType, before: readonly unknown[], afte
   const at = (element: string, l: readonly unknown[] | undefined, r: readonly unknown[] | undefined): void => {
     w.path.push(element);
     if ((l === undefined || l.length === 1) && (r === undefined || r.length === 1)) compare(w, items, l?.[0], r?.[0]);
-    else compareLeaf(w, l, r);
+    else {
+      // Of items that share a key only the key is compared: what a single one had of its own is gone, or new.
+      if (type.keys !== undefined && l?.length === 1) compare(w, items, l[0], undefined);
+      compareLeaf(w, l, r);
+    }
     w.path.pop();
   };
   for (const [element, r] of right) at(element, left.get(element), r);

@@ -76,15 +76,14 @@ function mergeItems(resolve: Resolve, type: ApplyType, left: readonly unknown[],
   return out;
 }
 
-/** The object without the given fields; maps and lists that this empties go with them. */
+/** The object without the given fields; maps and lists that this empties become null, as upstream's do (typed/remove.go). */
 export function removeFields(value: unknown, fields: FieldSet, schema: Schema, resolve: Resolve): unknown {
-  const rest = remove(resolve, applyType(schema, resolve), value, fields);
-  return rest === undefined ? {} : rest;
+  return remove(resolve, applyType(schema, resolve), value, fields) ?? {};
 }
 
 function remove(resolve: Resolve, type: ApplyType, value: unknown, fields: FieldSet): unknown {
   if (value === null || typeof value !== 'object') return value;
-  if (isAtomic(type, shapeOf(type, value))) return undefined;
+  if (isAtomic(type, shapeOf(type, value))) return null;
   if (Array.isArray(value)) return removeItems(resolve, type, value, fields);
   const out: JsonObject = {};
   for (const [name, member] of Object.entries(value)) {
@@ -92,25 +91,23 @@ function remove(resolve: Resolve, type: ApplyType, value: unknown, fields: Field
     if (below === undefined) put(out, name, member);
     else if (!isMember(below)) {
       const schema = memberSchema(type, name);
-      const rest = schema === undefined ? member : remove(resolve, applyType(schema, resolve), member, below);
-      if (rest !== undefined) put(out, name, rest);
+      put(out, name, schema === undefined ? member : remove(resolve, applyType(schema, resolve), member, below));
     }
   }
-  return sizeOf(out) === 0 ? undefined : out;
+  return sizeOf(out) === 0 ? null : out;
 }
 
-function removeItems(resolve: Resolve, type: ApplyType, list: readonly unknown[], fields: FieldSet): unknown[] | undefined {
+function removeItems(resolve: Resolve, type: ApplyType, list: readonly unknown[], fields: FieldSet): unknown[] | null {
   const items = applyType(type.items ?? {}, resolve);
   const out: unknown[] = [];
   for (const [i, element] of itemElements(type, list).entries()) {
     const below = element === undefined ? undefined : childOf(fields, element);
     if (below === undefined) out.push(list[i]);
     else if (!isMember(below)) {
-      const rest = remove(resolve, items, list[i], below);
-      if (rest !== undefined) out.push(rest);
+      out.push(remove(resolve, items, list[i], below));
     }
   }
-  return out.length === 0 ? undefined : out;
+  return out.length === 0 ? null : out;
 }
 
 /**

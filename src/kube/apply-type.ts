@@ -4,7 +4,7 @@
  */
 import { fieldElement, keyElement, valueElement } from './apply-set.ts';
 import { isObject, type JsonObject, own } from './json-value.ts';
-import type { Resolve, Schema } from './schema.ts';
+import { fieldsOf, type Resolve, type Schema } from './schema.ts';
 
 export interface ApplyType {
   /** 'any': whatever the value is; maps granular, lists atomic. */
@@ -57,17 +57,18 @@ function makeType(use: Schema, resolve: Resolve): ApplyType {
   const mapType = use.mapType ?? schema.mapType;
   if (schema.type === 'array')
     return listType(use.listType ?? schema.listType, use.listMapKeys ?? schema.listMapKeys, schema.items, resolve);
-  if (schema.type === 'object' || schema.properties !== undefined) {
+  const fields = fieldsOf(schema);
+  if (schema.type === 'object' || fields !== undefined) {
     const atomic = mapType === 'atomic';
     const extra = schema.additionalProperties;
     const items = typeof extra === 'object' ? extra : undefined;
-    if (schema.properties === undefined && items === undefined) return atomic ? anyAtomic : anyType;
+    if (fields === undefined && items === undefined) return atomic ? anyAtomic : anyType;
     return {
       kind: 'map',
       atomic,
-      ...(schema.properties === undefined ? {} : { fields: schema.properties }),
+      ...(fields === undefined ? {} : { fields }),
       ...(items === undefined ? {} : { items }),
-      open: schema.preserveUnknownFields === true || extra === true || schema.embeddedResource === true,
+      open: schema.preserveUnknownFields === true || extra === true,
       zeros: zerosOf(schema, resolve),
     };
   }

@@ -171,15 +171,43 @@ function takeFromOthers(step: Step, compare: (apiVersion: string) => Comparison 
   return conflicts;
 }
 
+/** The object as one version shows it. */
+interface VersionView {
+  readonly schema: Schema;
+  /** From the request's version, and back. */
+  readonly into: (object: unknown) => unknown;
+  readonly back: (object: unknown) => unknown;
+}
+
+const same = (object: unknown): unknown => object;
+
+/** Undefined for a version that is not served any more. */
+function viewIn(step: Step, version: string): VersionView | undefined {
+  const { schema, apiVersion, otherVersion } = step.options;
+  if (otherVersion === undefined || version === apiVersion) return { schema, into: same, back: same };
+  const other = otherVersion(version);
+  return other && { schema: other.schema, into: other.convert, back: other.convertBack };
+}
+
+/** What all managers own together in each version, the given version first: it may hold what conversions need. */
+function ownedByVersion(step: Step, first: string): Map<string, FieldSet> {
+  const owned = new Map<string, FieldSet>([[first, emptySet]]);
+  for (const m of step.managers.values()) {
+    const version = step.options.otherVersion === undefined ? first : m.apiVersion;
+    owned.set(version, union(owned.get(version) ?? emptySet, m.set));
+  }
+  return owned;
+}
+
+/** Sets as they are under today's schemas; what has its version no more stays as it is. */
 function reconcile(step: Step, live: unknown): void {
-  const { schema, resolve, apiVersion, otherVersion } = step.options;
-  let owned: FieldSet = emptySet;
-  for (const m of step.managers.values()) owned = union(owned, m.set);
+  const { resolve, apiVersion } = step.options;
+  const owned = ownedByVersion(step, apiVersion);
   for (const [key, m] of step.managers) {
-    const other = otherVersion === undefined || m.apiVersion === apiVersion ? undefined : otherVersion(m.apiVersion);
-    if (otherVersion !== undefined && m.apiVersion !== apiVersion && other === undefined) continue;
-    const set = reconcileWithSchema(m.set, other === undefined ? live : other.convert(live), other?.schema ?? schema, resolve, owned);
-    step.managers.set(key, withSet(m, set));
+    const v = viewIn(step, m.apiVersion);
+    if (v === undefined) continue;
+    const ofVersion = owned.get(step.options.otherVersion === undefined ? apiVersion : m.apiVersion) ?? emptySet;
+    step.managers.set(key, withSet(m, reconcileWithSchema(m.set, v.into(live), v.schema, resolve, ofVersion)));
   }
 }
 
@@ -313,7 +341,7 @@ function applyOnce(options: ApplyOptions, live: unknown, patch: JsonObject, mana
   const last = managers.get(key);
   managers.set(key, self);
   const merged = mergeObjects(live, mergeable(step, patch), schema, resolve);
-  const pruned = last === undefined || isEmptySet(last.set) ? merged : prune(step, merged, last);
+  const pruned = last === undefined || holdsOn(step, last, applied) ? merged : prune(step, merged, last);
   const conflicts = takeFromOthers(step, comparer(step, live, pruned), key, force);
   if (conflicts.length > 0) return { conflicts };
   managers.set(key, { ...self, set: difference(applied, stripped) });
@@ -321,39 +349,33 @@ function applyOnce(options: ApplyOptions, live: unknown, patch: JsonObject, mana
   return { object: isObject(pruned) ? pruned : {}, managers };
 }
 
-/** Takes out what this manager applied last time, does not apply now, and nobody else owns. */
-function prune(step: Step, merged: unknown, last: Manager): unknown {
-  const { schema, resolve, otherVersion, apiVersion } = step.options;
-  const other = otherVersion === undefined || last.apiVersion === apiVersion ? undefined : otherVersion(last.apiVersion);
-  // Sets in another version are compared with the object in that version, and the result is what both keep.
-  const lastSchema = other?.schema ?? schema;
-  const object = other === undefined ? merged : other.convert(merged);
-  const lastSet = withDeclaredParents(last.set, lastSchema, resolve);
-  const mergedSet = withDeclaredParents(fieldSetOf(object, lastSchema, resolve), lastSchema, resolve);
-  let owned: FieldSet = emptySet;
-  for (const m of step.managers.values()) {
-    const sameFields = otherVersion === undefined || m.apiVersion === last.apiVersion;
-    if (sameFields) owned = union(owned, m.set);
-    else owned = union(owned, translated(step, m, merged, other));
-  }
-  const kept = withDeclaredParents(owned, lastSchema, resolve);
-  const unwanted = difference(intersection(mergedSet, lastSet), kept);
-  if (isEmptySet(unwanted)) return merged;
-  const rest = removeFields(object, unwanted, lastSchema, resolve);
-  return other === undefined ? rest : other.convertBack(rest);
-}
+/** Whether the manager applies all that it applied last time: then nothing is to be taken out. */
+const holdsOn = (step: Step, last: Manager, applied: FieldSet): boolean =>
+  (step.options.otherVersion === undefined || last.apiVersion === step.options.apiVersion) && isEmptySet(difference(last.set, applied));
 
-/** What a manager owns, as a set in the version that is being pruned: found by converting the object with and without its fields. */
-function translated(step: Step, m: Manager, merged: unknown, target: OtherVersion | undefined): FieldSet {
-  const { schema, resolve, otherVersion, apiVersion } = step.options;
-  const own = m.apiVersion === apiVersion ? undefined : otherVersion?.(m.apiVersion);
-  if (own === undefined && m.apiVersion !== apiVersion) return emptySet;
-  const without =
-    own === undefined
-      ? removeFields(merged, m.set, schema, resolve)
-      : own.convertBack(removeFields(own.convert(merged), m.set, own.schema, resolve));
-  const into = (object: unknown): unknown => (target === undefined ? object : target.convert(object));
-  return changedFields(compareObjects(into(without), into(merged), target?.schema ?? schema, resolve));
+/**
+ * Takes out what this manager applied last time, does not apply now, and nobody else owns: all that it applied goes, with what is
+ * below; what somebody owns comes back; and of what is still gone only what it had applied itself goes in the end
+ * (Updater.prune, addBackOwnedItems and addBackDanglingItems).
+ */
+function prune(step: Step, merged: unknown, last: Manager): unknown {
+  const { resolve } = step.options;
+  const at = viewIn(step, last.apiVersion);
+  if (at === undefined) return merged;
+  const fieldsOf = (object: unknown, v: VersionView): FieldSet =>
+    withDeclaredParents(fieldSetOf(object, v.schema, resolve), v.schema, resolve);
+  const object = at.into(merged);
+  const lastSet = withDeclaredParents(last.set, at.schema, resolve);
+  let pruned = at.back(removeFields(object, lastSet, at.schema, resolve));
+  for (const [version, owned] of ownedByVersion(step, last.apiVersion)) {
+    const v = viewIn(step, version);
+    if (v === undefined) continue;
+    const full = v.into(merged);
+    const kept = union(fieldsOf(v.into(pruned), v), withDeclaredParents(owned, v.schema, resolve));
+    pruned = v.back(removeFields(full, difference(fieldsOf(full, v), kept), v.schema, resolve));
+  }
+  const gone = difference(fieldsOf(object, at), fieldsOf(at.into(pruned), at));
+  return at.back(removeFields(object, intersection(gone, lastSet), at.schema, resolve));
 }
 
 /** Conflicts that come from `kubectl apply` without --server-side having set the very values it now applies are none. */

@@ -7,7 +7,7 @@
 import { base64Problem, canonicalMicroTime, canonicalTime, describeType, GoTypeError } from './go-values.ts';
 import { maxDepth } from './parse-body.ts';
 import { canonicalQuantity } from './quantity.ts';
-import type { Schema } from './schema.ts';
+import { fieldsOf, type Schema } from './schema.ts';
 import { definition, resolveSchema } from './schema-registry.ts';
 
 /** State of one decoding. */
@@ -349,19 +349,18 @@ function decodeQuantity(value: unknown): string {
   }
 }
 
-/** Decoder below the root of a custom resource: prunes and fills defaults; leaves values, also of wrong types, as they are. */
+/**
+ * Decoder below the root of a custom resource: prunes, also nulls that may not be (apiextensions' defaulting/prune.go), and
+ * fills defaults; leaves values, also of wrong types, as they are.
+ */
 function compileCustom(schema: Schema): Node {
   const rest = { zero: nothing, empty: never, struct: false };
-  const typed = schema.properties === undefined ? {} : schema.properties;
+  const typed = fieldsOf(schema) ?? {};
   const keepUnknown = schema.preserveUnknownFields === true;
   const values = schema.additionalProperties;
   const properties = new Map<string, { readonly schema: Schema; node?: Node }>(
     Object.entries(typed).map(([name, property]) => [name, { schema: property }]),
   );
-  if (schema.embeddedResource === true || schema.custom === true) {
-    for (const name of ['apiVersion', 'kind']) if (!properties.has(name)) properties.set(name, { schema: { type: 'string' } });
-    properties.set('metadata', { schema: metadataSchema });
-  }
   const nodeOf = (property: { readonly schema: Schema; node?: Node }): Node => {
     property.node ??= compile(property.schema, true);
     return property.node;
@@ -374,10 +373,11 @@ function compileCustom(schema: Schema): Node {
       context.path.push(key);
       if (property !== undefined) {
         if (given !== null) setEntry(result, key, nodeOf(property).decode(given, context));
-        else if (property.schema.nullable === true || property.schema.default === undefined) setEntry(result, key, null);
+        else if (property.schema.nullable === true) setEntry(result, key, null);
       } else if (values !== undefined && values !== false) {
         const node = values === true ? anyNode({}) : compile(values, true);
-        setEntry(result, key, given === null ? null : node.decode(given, context));
+        if (given !== null) setEntry(result, key, node.decode(given, context));
+        else if (values === true || values.nullable === true) setEntry(result, key, null);
       } else if (keepUnknown) setEntry(result, key, copyJson(given, context.path.length));
       context.path.pop();
       if (property === undefined && (values === undefined || values === false) && !keepUnknown) noteUnknown(key, context);
@@ -399,8 +399,6 @@ function compileCustom(schema: Schema): Node {
     },
   };
 }
-
-const metadataSchema: Schema = { ref: 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' };
 
 function decodeCustomList(value: readonly unknown[], schema: Schema, context: DecodeContext): unknown[] {
   const items = schema.items === undefined ? anyNode({}) : compile(schema.items, true);

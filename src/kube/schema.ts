@@ -57,6 +57,18 @@ export interface Schema {
   readonly validations?: SchemaValidations;
 }
 
+const typeText: Schema = { type: 'string' };
+const objectMeta: Schema = { ref: 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' };
+
+/**
+ * The declared fields of a schema. Custom resources and the objects embedded in them have apiVersion, kind and metadata whether
+ * declared or not, and metadata is always ObjectMeta (apiextensions' controller/openapi/builder).
+ */
+export function fieldsOf(schema: Schema): Readonly<Record<string, Schema>> | undefined {
+  if (schema.custom !== true && schema.embeddedResource !== true) return schema.properties;
+  return { apiVersion: typeText, kind: typeText, ...schema.properties, metadata: objectMeta };
+}
+
 /** Gives the definition that a `ref` names. Throws for a name that does not exist. */
 export type Resolve = (ref: string) => Schema;
 

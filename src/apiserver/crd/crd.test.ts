@@ -219,3 +219,21 @@ test.each([
   };
   expect(parseJsonPath(path).find(object)).toEqual(expected);
 });
+
+test('server-side apply knows apiVersion, kind and metadata of custom resources, declared or not', async () => {
+  const { client } = await start();
+  const applied = (finalizer: string, free: object): KubeObject =>
+    ({ ...cron({ cronSpec: '* * * * *', free }), metadata: { ...at, finalizers: [finalizer] } }) as KubeObject;
+  await client.apply(crontab, applied('example.com/one', { one: 1 }), 'one');
+  const both = await client.apply(crontab, applied('example.com/two', { two: 2 }), 'two');
+  expect(both.metadata.finalizers).toEqual(['example.com/one', 'example.com/two']);
+  expect(specOf(both)).toMatchObject({ free: { one: 1, two: 2 } });
+  const without = { ...cron({ cronSpec: '* * * * *' }), metadata: at } as KubeObject;
+  expect((await client.apply(crontab, without, 'one')).metadata.finalizers).toEqual(['example.com/two']);
+});
+
+test('nulls are dropped where the schema does not allow them, so that defaults apply', async () => {
+  const { client } = await start();
+  const made = await client.create(crontab, cron({ cronSpec: '* * * * *', image: null, replicas: null, free: { any: null } }));
+  expect(specOf(made)).toEqual({ cronSpec: '* * * * *', image: 'busybox', free: { any: null } });
+});

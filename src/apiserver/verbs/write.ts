@@ -144,23 +144,41 @@ export interface UpdatePart {
 
 const maxConflictRetries = 100;
 
-/** Updates, or creates where the plan allows. Throws StatusError. */
+/**
+ * Updates, or creates where the plan allows. Who loses a race tries again, one after another, so that many writers of one object
+ * need about one attempt each. Throws StatusError.
+ */
 export async function updateObject(r: VerbRequest, plan: UpdatePlan): Promise<WriteResult> {
   const { core } = r;
   const { def } = r.resource;
   const namespace = def.ref.namespaced ? r.info.namespace : '';
-  const { name } = r.info;
-  for (let attempt = 1; ; attempt++) {
-    const entry = readEntry(core, def, namespace, name);
-    if (entry === undefined) {
-      if (!plan.createAllowed) throw notFound(def.ref, name);
-      return await createThroughUpdate(r, plan);
+  let turn: Awaited<ReturnType<typeof core.turns.take>> | undefined;
+  try {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await attemptUpdate(r, plan, namespace);
+      } catch (error) {
+        if (!(error instanceof RaceLost)) throw error;
+        if (attempt >= maxConflictRetries) throw error.cause;
+        turn ??= await core.turns.take(objectKeyOf(def, namespace, r.info.name), r.request.signal);
+      }
     }
-    try {
-      return { entry: await updateOnce(r, plan, entry, namespace), created: false };
-    } catch (error) {
-      if (!(error instanceof RaceLost) || attempt >= maxConflictRetries) throw error instanceof RaceLost ? error.cause : error;
-    }
+  } finally {
+    turn?.release();
+  }
+}
+
+/** Throws RaceLost where another attempt may succeed. */
+async function attemptUpdate(r: VerbRequest, plan: UpdatePlan, namespace: string): Promise<WriteResult> {
+  const { def } = r.resource;
+  const entry = readEntry(r.core, def, namespace, r.info.name);
+  if (entry !== undefined) return { entry: await updateOnce(r, plan, entry, namespace), created: false };
+  if (!plan.createAllowed) throw notFound(def.ref, r.info.name);
+  try {
+    return await createThroughUpdate(r, plan);
+  } catch (error) {
+    if (isStatus(error, 'AlreadyExists')) throw new RaceLost('', { cause: error });
+    throw error;
   }
 }
 
