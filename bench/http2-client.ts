@@ -33,12 +33,19 @@ export function sessions(kubeconfig: string): () => ClientHttp2Session {
   };
 }
 
-export function call(on: ClientHttp2Session, method: string, path: string, body?: string, type = 'application/json'): Promise<Answer> {
+export function call(
+  on: ClientHttp2Session,
+  method: string,
+  path: string,
+  body?: string,
+  type = 'application/json',
+  accept = 'application/json',
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const stream = on.request({
       ':method': method,
       ':path': path,
-      accept: 'application/json',
+      accept,
       ...(body === undefined ? {} : { 'content-type': type }),
     });
     let status = 0;

@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 import { run } from '../test/harness/machine.ts';
 import { createScenario, type ServerNode } from '../test/harness/node.ts';
 import type { Figure } from './http2-client.ts';
+import { cpuSeconds, megabytes, wakeups, writtenBytes } from './process.ts';
 
 const { values: flags } = parseArgs({ options: { 'idle-seconds': { type: 'string', default: '310' } } });
 /** Longer than five minutes by default: so seldom does a node write its status, and a lease reaches the disk every three. */
@@ -24,28 +25,6 @@ const row = (what: string, figure: string, budget = ''): void => {
   rows.push({ what, figure, budget });
   process.stderr.write(`${what}: ${figure}\n`);
 };
-
-const statusField = (pid: number, name: string): number =>
-  Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
-const megabytes = (pid: number, name: string): string => `${(statusField(pid, name) / 1024).toFixed(0)} MB`;
-
-/** CPU seconds that a process has used, all threads. */
-function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / 100;
-}
-
-/** How often the threads of a process went to sleep and woke again. */
-function wakeups(pid: number): number {
-  let sum = 0;
-  for (const task of readdirSync(`/proc/${pid}/task`)) {
-    const status = readFileSync(`/proc/${pid}/task/${task}/status`, 'utf8');
-    sum += Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1] ?? 0);
-  }
-  return sum;
-}
-
-const writtenBytes = (pid: number): number => Number(/^write_bytes: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1] ?? 0);
 
 function containerdPid(node: ServerNode): number | undefined {
   for (const entry of readdirSync('/proc')) {

@@ -5,12 +5,18 @@ import { notFound, StatusError } from '#kube/status-error.ts';
 import type { CachedEntry } from '#store/contract.ts';
 import type { ApiResponse, ComputedDef } from './contract.ts';
 import type { VerbRequest } from './core.ts';
+import { objectKeyOf } from './keys.ts';
 import { parseListParameters } from './options.ts';
 import { selectionOf } from './verbs/select.ts';
 import { encodeStored, looseEntry } from './view.ts';
 
-const entryOf = (object: KubeObject): CachedEntry =>
-  looseEntry({ key: object.metadata.name ?? '', value: encodeStored(object), revision: 0, createRevision: 0 });
+const entryOf = (def: KindDef, object: KubeObject): CachedEntry =>
+  looseEntry({
+    key: objectKeyOf(def, object.metadata.namespace ?? '', object.metadata.name ?? ''),
+    value: encodeStored(object),
+    revision: 0,
+    createRevision: 0,
+  });
 
 /** Throws StatusError NotFound for a name that there is not, or where nobody works the kind out. */
 export async function readComputed(r: VerbRequest, computed: readonly ComputedDef[]): Promise<ApiResponse> {
@@ -20,12 +26,12 @@ export async function readComputed(r: VerbRequest, computed: readonly ComputedDe
   if (r.info.verb === 'get') {
     const object = (await found.list()).find((o) => o.metadata.name === r.info.name);
     if (object === undefined) throw notFound(def.ref, r.info.name);
-    return { type: 'entry', status: 200, def, entry: entryOf(object) };
+    return { type: 'entry', status: 200, def, entry: entryOf(def, object) };
   }
   // Upstream lists all whatever the limit is (pkg/registry/core/componentstatus/rest.go).
   const { labelSelector, fieldSelector } = parseListParameters(r.request.query, false);
   const selection = selectionOf(def, labelSelector, fieldSelector);
-  const entries = (await found.list()).map(entryOf).filter(selection.matches);
+  const entries = (await found.list()).map((object) => entryOf(def, object)).filter(selection.matches);
   return { type: 'list', status: 200, def, entries };
 }
 

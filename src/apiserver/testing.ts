@@ -11,7 +11,7 @@ import { createWatchCache } from '#store/watch-cache.ts';
 import type { ApiResponse } from './contract.ts';
 import { createInProcessTransport, type InProcessTransport } from './in-process.ts';
 import { type ApiServer, type ApiServerOptions, createApiServer } from './server.ts';
-import { presentStored } from './view.ts';
+import { parseServed, presentStored } from './view.ts';
 
 export const admin = { name: 'admin', groups: ['system:masters', 'system:authenticated'] };
 
@@ -41,7 +41,7 @@ export async function startTestServer(kinds: readonly KindDef[], options: Partia
   const clock = fakeClock();
   const log = memoryLogger();
   const store = createMemoryStore();
-  const cache = await createWatchCache(store, { present: presentStored }, { clock, log });
+  const cache = await createWatchCache(store, { present: presentStored, parse: parseServed }, { clock, log });
   const server = createApiServer({
     cache,
     kinds,

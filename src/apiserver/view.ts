@@ -6,17 +6,11 @@
 import type { Draft, KindDef } from '#kube/kind.ts';
 import type { KubeObject, Stored } from '#kube/object.ts';
 import { apiVersionOf } from '#kube/refs.ts';
+import { deepFreeze } from '#lib/freeze.ts';
+import { findMember } from '#lib/json-scan.ts';
 import type { CachedEntry } from '#store/contract.ts';
 
 const metadataKey = Buffer.from('"metadata":{');
-
-/** Freezes an object and everything in it. */
-export function deepFreeze<T>(value: T): T {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
-  Object.freeze(value);
-  for (const inner of Object.values(value)) deepFreeze(inner);
-  return value;
-}
 
 /** The bytes to store: type first, then metadata without resourceVersion, then the rest. */
 export function encodeStored(object: KubeObject): Buffer {
@@ -54,6 +48,39 @@ function splice(value: Buffer, at: number, drop: number, revision: number): Buff
   return out;
 }
 
+/** The served bytes that a parsed object's metadata.managedFields is read from. */
+const source = Symbol('served bytes');
+
+interface WithSource {
+  readonly [source]: Uint8Array;
+}
+
+function managedFieldsOf(this: WithSource): unknown {
+  const bytes = asBuffer(this[source]);
+  const found = findMember(bytes, bytes.indexOf(metadataKey) + metadataKey.length - 1, 'managedFields');
+  return found === undefined ? undefined : deepFreeze(JSON.parse(bytes.toString('utf8', found.start, found.end)));
+}
+
+/**
+ * The frozen object of served bytes: the watch cache's `parse` option. managedFields, most of what a parsed object would weigh
+ * and seldom read, are parsed each time they are asked for; copying or printing the object asks for them.
+ */
+export function parseServed(value: Uint8Array): unknown {
+  const bytes = asBuffer(value);
+  const at = bytes.indexOf(metadataKey);
+  const found = at < 0 ? undefined : findMember(bytes, at + metadataKey.length - 1, 'managedFields');
+  if (found === undefined) return deepFreeze(JSON.parse(bytes.toString('utf8')));
+  const parsed = JSON.parse(bytes.toString('utf8', 0, found.cutStart) + bytes.toString('utf8', found.cutEnd)) as {
+    readonly metadata: object;
+  };
+  const { metadata } = parsed;
+  for (const inner of Object.values(metadata)) deepFreeze(inner);
+  Object.defineProperty(metadata, source, { value });
+  Object.defineProperty(metadata, 'managedFields', { get: managedFieldsOf, enumerable: true });
+  Object.freeze(metadata);
+  return deepFreeze(parsed);
+}
+
 /** An entry outside the cache, such as what a dry run would have written. `value` is in the served form. */
 export function looseEntry(entry: Omit<CachedEntry, 'object'>): CachedEntry {
   let parsed: unknown;
@@ -63,7 +90,7 @@ export function looseEntry(entry: Omit<CachedEntry, 'object'>): CachedEntry {
     revision: entry.revision,
     createRevision: entry.createRevision,
     object: () => {
-      parsed ??= deepFreeze(JSON.parse(asBuffer(entry.value).toString('utf8')));
+      parsed ??= parseServed(entry.value);
       return parsed;
     },
   };

@@ -15,7 +15,7 @@ import { type ApiServer, createApiServer } from '#apiserver/server.ts';
 import { createServiceDialer } from '#apiserver/service-endpoints.ts';
 import { nodeSubresources } from '#apiserver/subresources/streams.ts';
 import { createTunnel, type Tunnel } from '#apiserver/tunnel.ts';
-import { presentStored } from '#apiserver/view.ts';
+import { parseServed, presentStored } from '#apiserver/view.ts';
 import type { KubeClient } from '#client/contract.ts';
 import { createKubeClient } from '#client/kube-client.ts';
 import { cidrAddress, parseCidr } from '#lib/cidr.ts';
@@ -121,7 +121,7 @@ export async function createControlPlane(
   const audit = security.audit === undefined || auditLog === undefined ? undefined : createAudit(security.audit.policy, auditLog, clock);
   let pki = firstPki;
   let authorities = authoritiesOf(firstPki);
-  const cache = await createWatchCache(store, { present: presentStored }, { clock, log: log.child('cache') });
+  const cache = await createWatchCache(store, { present: presentStored, parse: parseServed }, { clock, log: log.child('cache') });
   const objects = lateObjectStore();
   const address = `${config.advertiseAddress}:${config.port}`;
   const cluster: ClusterConfig = {

@@ -5,10 +5,10 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { StatusError } from '#kube/status-error.ts';
 import { backoffMs } from '#lib/backoff.ts';
+import { deepFreeze } from '#lib/freeze.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Random } from '#platform/random.ts';
 import type { KubeTransport, TransportRequest } from './contract.ts';
-import { deepFreeze } from './freeze.ts';
 import { createH2Connection, type H2Connection, type H2ConnectionOptions } from './h2-connection.ts';
 import { statusErrorFrom, unreachable } from './status.ts';
 

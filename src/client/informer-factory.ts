@@ -6,6 +6,8 @@ import { createInformer, type Informer, type InformerDeps, type InformerScope } 
 /** Hands out one informer for each resource and scope, shared by all who ask. */
 export interface InformerFactory {
   readonly informer: <T extends KubeObject>(resource: ResourceRef<T>, scope?: InformerScope) => Informer<T>;
+  /** The informer of all objects of a resource, if somebody has asked for one. */
+  readonly existing: <T extends KubeObject>(resource: ResourceRef<T>) => Informer<T> | undefined;
   /** Runs every informer in the group: those asked for so far, and later ones as they are asked for. */
   readonly start: (tasks: TaskGroup) => void;
   /** Resolves when every informer asked for so far has synced. */
@@ -15,10 +17,11 @@ export interface InformerFactory {
 export function createInformerFactory(deps: InformerDeps): InformerFactory {
   const informers = new Map<string, Informer<never>>();
   let group: TaskGroup | undefined;
+  const keyOf = (resource: ResourceRef, { namespace = '', labelSelector = '', fieldSelector = '' }: InformerScope): string =>
+    JSON.stringify([resource.group, resource.version, resource.plural, namespace, labelSelector, fieldSelector]);
   return {
     informer: <T extends KubeObject>(resource: ResourceRef<T>, scope: InformerScope = {}) => {
-      const { namespace = '', labelSelector = '', fieldSelector = '' } = scope;
-      const key = JSON.stringify([resource.group, resource.version, resource.plural, namespace, labelSelector, fieldSelector]);
+      const key = keyOf(resource, scope);
       const known = informers.get(key);
       if (known !== undefined) return known as unknown as Informer<T>;
       const made = createInformer(resource, deps, scope);
@@ -26,6 +29,7 @@ export function createInformerFactory(deps: InformerDeps): InformerFactory {
       group?.spawn(made.run);
       return made;
     },
+    existing: <T extends KubeObject>(resource: ResourceRef<T>) => informers.get(keyOf(resource, {})) as unknown as Informer<T> | undefined,
     start: (tasks) => {
       if (group !== undefined) throw new Error('the informers have been started already');
       group = tasks;

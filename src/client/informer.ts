@@ -56,6 +56,9 @@ export interface InformerScope {
   readonly fieldSelector?: string;
 }
 
+/** What to hold of each object, where that is less than all of it; at least what identifies it and its resourceVersion. */
+export type Keep<T extends KubeObject> = (object: Stored<T>) => Stored<T>;
+
 export interface InformerDeps {
   readonly client: Pick<KubeClient, 'list' | 'watch'>;
   readonly clock: Clock;
@@ -73,7 +76,12 @@ const pageSize = 500;
 const shortestWatchMs = 1000;
 const reachLimitMs = 1000;
 
-export function createInformer<T extends KubeObject>(resource: ResourceRef<T>, deps: InformerDeps, scope: InformerScope = {}): Informer<T> {
+export function createInformer<T extends KubeObject>(
+  resource: ResourceRef<T>,
+  deps: InformerDeps,
+  scope: InformerScope = {},
+  keep: Keep<T> = (object) => object,
+): Informer<T> {
   const store = new ObjectStore<T>();
   const handlers = new Set<InformerHandler<T>>();
   const waiters = new Set<() => void>();
@@ -117,8 +125,8 @@ export function createInformer<T extends KubeObject>(resource: ResourceRef<T>, d
     waiters.clear();
   };
   const apply = (event: WatchEvent<T>): void => {
-    if (event.type === 'DELETED') remove(objectKey(event.object), event.object);
-    else if (event.type !== 'BOOKMARK') put(event.object);
+    if (event.type === 'DELETED') remove(objectKey(event.object), keep(event.object));
+    else if (event.type !== 'BOOKMARK') put(keep(event.object));
     progress.advance(event.type === 'BOOKMARK' ? event.resourceVersion : event.object.metadata.resourceVersion);
   };
 
@@ -138,7 +146,7 @@ export function createInformer<T extends KubeObject>(resource: ResourceRef<T>, d
     hasSynced: () => synced,
     synced: (signal) => (synced ? Promise.resolve() : waitFor(waiters, signal)),
     reached: progress.reached,
-    run: (signal) => follow({ resource, name, deps, scope, replace, apply }, signal),
+    run: (signal) => follow({ resource, name, deps, scope, keep, replace, apply }, signal),
   };
 }
 
@@ -198,6 +206,7 @@ interface Follower<T extends KubeObject> {
   readonly name: string;
   readonly deps: InformerDeps;
   readonly scope: InformerScope;
+  readonly keep: Keep<T>;
   readonly replace: (objects: readonly Stored<T>[], revision: string) => void;
   readonly apply: (event: WatchEvent<T>) => void;
 }
@@ -242,7 +251,7 @@ async function relist<T extends KubeObject>(self: Follower<T>, signal: AbortSign
   const items: Stored<T>[] = [];
   let page = await client.list(self.resource, { ...self.scope, limit: pageSize }, { signal });
   for (;;) {
-    for (const item of page.items) items.push(item);
+    for (const item of page.items) items.push(self.keep(item));
     const next = page.metadata.continue;
     if (next === undefined || next === '') break;
     page = await client.list(self.resource, { ...self.scope, limit: pageSize, continue: next }, { signal });

@@ -11,7 +11,7 @@ export interface GraphNode {
   namespace: string;
   name: string;
   owners: readonly OwnerReference[];
-  readonly dependents: Set<GraphNode>;
+  readonly dependents: ReadonlySet<GraphNode>;
   /** Has a deletionTimestamp. */
   beingDeleted: boolean;
   /** Being deleted in the foreground: waits for its dependents. */
@@ -40,13 +40,18 @@ export interface GraphChange {
 export const foregroundFinalizer = 'foregroundDeletion';
 export const orphanFinalizer = 'orphan';
 
-export function createOwnerGraph(): OwnerGraph {
-  const nodes = new Map<string, GraphNode>();
+interface Node extends GraphNode {
+  dependents: Set<GraphNode>;
+}
 
-  const link = (node: GraphNode, ref: OwnerReference): GraphNode | undefined => {
+export function createOwnerGraph(): OwnerGraph {
+  const nodes = new Map<string, Node>();
+
+  const link = (node: Node, ref: OwnerReference): GraphNode | undefined => {
     const known = nodes.get(ref.uid);
     const owner = known ?? virtualNode(ref, node.namespace);
     if (known === undefined) nodes.set(ref.uid, owner);
+    if (owner.dependents === nobody) owner.dependents = new Set();
     owner.dependents.add(node);
     return known === undefined ? owner : undefined;
   };
@@ -106,7 +111,10 @@ export function createOwnerGraph(): OwnerGraph {
   };
 }
 
-const blankNode = (uid: string): GraphNode => ({
+/** Most objects own nothing: they share this set, to which nothing is ever added. */
+const nobody: Set<GraphNode> = new Set();
+
+const blankNode = (uid: string): Node => ({
   uid,
   resource: undefined,
   kind: '',
@@ -114,12 +122,12 @@ const blankNode = (uid: string): GraphNode => ({
   namespace: '',
   name: '',
   owners: [],
-  dependents: new Set(),
+  dependents: nobody,
   beingDeleted: false,
   deletingDependents: false,
 });
 
-const virtualNode = (ref: OwnerReference, namespace: string): GraphNode => ({
+const virtualNode = (ref: OwnerReference, namespace: string): Node => ({
   ...blankNode(ref.uid),
   kind: ref.kind,
   apiVersion: ref.apiVersion,

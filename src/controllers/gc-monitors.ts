@@ -32,6 +32,8 @@ interface Monitor {
   readonly ref: ResourceRef;
   readonly informer: Informer<KubeObject>;
   readonly tasks: TaskGroup;
+  /** Served by somebody else, a definition or another server: when that cannot be listed (its webhook is down), the rest goes on. */
+  readonly foreign: boolean;
 }
 
 export function createMonitors(deps: ControllerDeps, readClient: KubeClient, handlers: MonitorHandlers): Monitors {
@@ -51,12 +53,13 @@ export function createMonitors(deps: ControllerDeps, readClient: KubeClient, han
       deleted: (object) => handlers.gone(ref, object),
     });
   };
-  const add = (key: string, ref: ResourceRef, custom: boolean, signal: AbortSignal): void => {
+  const add = (key: string, ref: ResourceRef, foreign: boolean, signal: AbortSignal): void => {
     const tasks = new TaskGroup(signal);
-    const informer = custom ? createInformer(ref, { ...deps, client: readClient }) : informers.informer(ref);
-    monitors.set(key, { ref, informer, tasks });
+    const shared = informers.existing(ref);
+    const informer = shared ?? createInformer(ref, { ...deps, client: readClient }, {}, ownershipOf(ref));
+    monitors.set(key, { ref, informer, tasks, foreign });
     follow(informer, ref);
-    if (custom) tasks.spawn(informer.run);
+    if (shared === undefined) tasks.spawn(informer.run);
   };
   /** The resource is no longer served: its objects are gone with it. */
   const drop = async (key: string, monitor: Monitor): Promise<void> => {
@@ -115,7 +118,9 @@ export function createMonitors(deps: ControllerDeps, readClient: KubeClient, han
         try {
           await refresh(signal);
           await Promise.all(
-            [...monitors.values()].filter((m) => !m.tasks.signal.aborted && !isCustomUnsynced(m)).map((m) => m.informer.synced(signal)),
+            [...monitors.values()]
+              .filter((m) => !m.tasks.signal.aborted && (!m.foreign || m.informer.hasSynced()))
+              .map((m) => m.informer.synced(signal)),
           );
           first.resolve();
           // Definitions tend to come many at a time.
@@ -132,5 +137,23 @@ export function createMonitors(deps: ControllerDeps, readClient: KubeClient, han
   };
 }
 
-/** A custom resource that cannot be listed (its webhook is down) must not hold up the rest. */
-const isCustomUnsynced = (m: Monitor): boolean => m.ref.group.includes('.') && !m.ref.group.endsWith('.k8s.io') && !m.informer.hasSynced();
+/** All that collecting needs to know of an object. The rest, such as the data of a ConfigMap, is not held in memory. */
+const ownershipOf =
+  (ref: ResourceRef) =>
+  ({ metadata }: Stored<KubeObject>): Stored<KubeObject> => {
+    const { uid, name, namespace, resourceVersion, creationTimestamp, deletionTimestamp, ownerReferences, finalizers } = metadata;
+    return {
+      kind: ref.kind,
+      apiVersion: apiVersionOf(ref),
+      metadata: {
+        uid,
+        name,
+        resourceVersion,
+        creationTimestamp,
+        ...(namespace === undefined ? {} : { namespace }),
+        ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
+        ...(ownerReferences === undefined ? {} : { ownerReferences }),
+        ...(finalizers === undefined ? {} : { finalizers }),
+      },
+    };
+  };

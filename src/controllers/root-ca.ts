@@ -13,7 +13,7 @@ const description =
 
 function create({ client, informers, clock, log, config }: ControllerDeps) {
   const all = informers.informer(namespaces);
-  const published = informers.informer(configMaps);
+  const published = informers.informer(configMaps, { fieldSelector: `metadata.name=${name}` });
   const reconciler = createReconciler(
     { clock, log },
     {
@@ -47,12 +47,8 @@ function create({ client, informers, clock, log, config }: ControllerDeps) {
   );
   all.addHandler({ added: (ns) => reconciler.queue.add(objectKey(ns)) });
   published.addHandler({
-    updated: (map) => {
-      if (map.metadata.name === name) reconciler.queue.add(map.metadata.namespace ?? '');
-    },
-    deleted: (map) => {
-      if (map.metadata.name === name) reconciler.queue.add(map.metadata.namespace ?? '');
-    },
+    updated: (map) => reconciler.queue.add(map.metadata.namespace ?? ''),
+    deleted: (map) => reconciler.queue.add(map.metadata.namespace ?? ''),
   });
   return [reconciler];
 }

@@ -18,10 +18,8 @@ function create({ client, informers, clock, log, config }: ControllerDeps) {
   const makeToken = config.legacyToken;
   if (makeToken === undefined) return [];
   const accounts = informers.informer(serviceAccounts);
-  const all = informers.informer(secrets);
-  all.addIndex(accountIndex, (secret) =>
-    secret.type === tokenType ? [`${secret.metadata.namespace}/${secret.metadata.annotations?.[accountAnnotation] ?? ''}`] : [],
-  );
+  const all = informers.informer(secrets, { fieldSelector: `type=${tokenType}` });
+  all.addIndex(accountIndex, (secret) => [`${secret.metadata.namespace}/${secret.metadata.annotations?.[accountAnnotation] ?? ''}`]);
   const missingSince = new Map<string, number>();
 
   const fill = async (secret: Stored<Secret>, uid: string, signal: AbortSignal): Promise<void> => {
@@ -50,7 +48,7 @@ function create({ client, informers, clock, log, config }: ControllerDeps) {
 
   const reconcile = async (key: string, signal: AbortSignal): Promise<Requeue> => {
     const secret = all.get(key);
-    if (secret?.type !== tokenType || secret.metadata.deletionTimestamp !== undefined) {
+    if (secret === undefined || secret.metadata.deletionTimestamp !== undefined) {
       missingSince.delete(key);
       return undefined;
     }
@@ -75,9 +73,7 @@ function create({ client, informers, clock, log, config }: ControllerDeps) {
   };
 
   const reconciler = createReconciler({ clock, log }, { name, sources: [accounts, all], reconcile });
-  const check = (secret: Stored<Secret>): void => {
-    if (secret.type === tokenType) reconciler.queue.add(objectKey(secret));
-  };
+  const check = (secret: Stored<Secret>): void => reconciler.queue.add(objectKey(secret));
   const accountChanged = (account: Stored): void => {
     for (const secret of all.byIndex(accountIndex, objectKey(account))) check(secret);
   };

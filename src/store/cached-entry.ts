@@ -1,7 +1,5 @@
 import type { CachedEntry, Revision } from './contract.ts';
 
-const decoder = new TextDecoder();
-
 /**
  * The parsed object is held weakly: informers that hold it share it, and entries that nobody looks at cost no more than
  * their bytes.
@@ -11,26 +9,26 @@ export class Cached implements CachedEntry {
   readonly value: Uint8Array;
   readonly revision: Revision;
   readonly createRevision: Revision;
+  readonly #parse: (value: Uint8Array) => unknown;
   #parsed: WeakRef<object> | undefined;
 
-  constructor(key: string, value: Uint8Array, revision: Revision, createRevision: Revision) {
-    this.key = key;
+  constructor(
+    entry: { readonly key: string; readonly revision: Revision; readonly createRevision: Revision },
+    value: Uint8Array,
+    parse: (value: Uint8Array) => unknown,
+  ) {
+    this.key = entry.key;
     this.value = value;
-    this.revision = revision;
-    this.createRevision = createRevision;
+    this.revision = entry.revision;
+    this.createRevision = entry.createRevision;
+    this.#parse = parse;
   }
 
   object(): unknown {
     const known = this.#parsed?.deref();
     if (known !== undefined) return known;
-    const parsed: unknown = deepFreeze(JSON.parse(decoder.decode(this.value)));
+    const parsed = this.#parse(this.value);
     if (typeof parsed === 'object' && parsed !== null) this.#parsed = new WeakRef(parsed);
     return parsed;
   }
-}
-
-function deepFreeze(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
-  for (const inner of Object.values(value)) deepFreeze(inner);
-  return Object.freeze(value);
 }

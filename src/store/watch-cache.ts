@@ -1,3 +1,4 @@
+import { deepFreeze } from '#lib/freeze.ts';
 import { SortedEntries } from '#lib/sorted-entries.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
@@ -17,6 +18,8 @@ export interface WatchCacheOptions {
    * the stored bytes are served and the error is logged. Default: the stored bytes.
    */
   readonly present?: (value: Uint8Array, revision: Revision) => Uint8Array;
+  /** Makes the frozen object of a served form. Default: the JSON that it is. */
+  readonly parse?: (value: Uint8Array) => unknown;
   /** Recent events kept for resuming watches and old lists. Defaults: 32,768 events, 32 MiB. */
   readonly ringEvents?: number;
   readonly ringBytes?: number;
@@ -34,6 +37,9 @@ const defaultRingEvents = 32_768;
 const defaultRingBytes = 32 * 1024 * 1024;
 const loadPage = 1000;
 const retryMs = 500;
+
+const decoder = new TextDecoder();
+const parseJson = (value: Uint8Array): unknown => deepFreeze(JSON.parse(decoder.decode(value)));
 
 /** Loads a store and follows it. */
 class Cache {
@@ -177,7 +183,7 @@ class Cache {
       // One bad value must not stop all others from being told.
       this.#deps.log.error('a stored value cannot be served as it should be', { key: entry.key, error });
     }
-    return new Cached(entry.key, ownBytes(value), entry.revision, entry.createRevision);
+    return new Cached(entry, ownBytes(value), this.#options.parse ?? parseJson);
   }
 
   /** Reads all entries; gives the revision from which to follow, as far back as the ring can hold. */

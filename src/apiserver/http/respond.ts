@@ -18,6 +18,8 @@ export type RawResponse = ServerResponse | Http2ServerResponse;
 const gzipFrom = 128 * 1024;
 /** A watcher whose connection has taken nothing for this long is cut off. */
 const stalledMs = 60_000;
+/** Frames of a watch that are put together into one write. */
+const watchChunkBytes = 64 * 1024;
 
 const plainRepresentation: Representation = { media: 'application/json', as: undefined, asVersion: '' };
 
@@ -151,13 +153,36 @@ async function sendWatch(raw: RawResponse, request: ApiRequest, response: Extrac
   if (!http2(raw)) raw.flushHeaders();
   for await (const message of response.messages) {
     if (raw.destroyed) return;
-    const pieces = write(message);
-    const chunk = pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces);
-    if (!writeChunk(raw, chunk)) await drained(raw, request.signal);
+    for (const chunk of chunksOf(write(message))) {
+      if (!writeChunk(raw, chunk)) await drained(raw, request.signal);
+      if (raw.destroyed || request.signal.aborted) break;
+    }
     if (raw.destroyed || request.signal.aborted) break;
   }
   raw.end();
 }
+
+/**
+ * Small frames together, so that they go out in one write; a frame that is itself large as it is, since all watchers share its
+ * bytes. What a slow watcher holds in memory of its own is so no more than one chunk.
+ */
+function* chunksOf(frames: readonly Buffer[]): Generator<Buffer> {
+  let together: Buffer[] = [];
+  let size = 0;
+  for (const frame of frames) {
+    if (size + frame.length > watchChunkBytes && together.length > 0) {
+      yield joined(together, size);
+      together = [];
+      size = 0;
+    }
+    together.push(frame);
+    size += frame.length;
+  }
+  if (together.length > 0) yield joined(together, size);
+}
+
+const joined = (frames: readonly Buffer[], size: number): Buffer =>
+  frames.length === 1 && frames[0] !== undefined ? frames[0] : Buffer.concat(frames, size);
 
 const notWatchable = (): StatusError =>
   new StatusError('NotAcceptable', 'only the following media types are accepted: application/json;stream=watch');

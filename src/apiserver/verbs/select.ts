@@ -27,10 +27,13 @@ export function selectionOf(def: KindDef, labelSelector: string, fieldSelector: 
     if (field === 'metadata.namespace') return object.metadata.namespace ?? '';
     return def.selectableFields?.[field]?.(object);
   };
+  const exact = exactFieldValue(fields, 'metadata.name');
   return {
     all: labels.length === 0 && fields.length === 0,
-    name: exactFieldValue(fields, 'metadata.name'),
+    name: exact,
     matches: (entry) => {
+      // Told from the key, so that entries of other names are not parsed.
+      if (exact !== undefined && !entry.key.endsWith(`/${exact}`)) return false;
       const object = view.object(entry);
       return matchesLabels(labels, object.metadata.labels) && matchesFields(fields, fieldOf(object));
     },

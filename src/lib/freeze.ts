@@ -1,8 +1,8 @@
 /** Freezes a decoded JSON value through and through, and gives it back. */
 export function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
-    for (const inner of Object.values(value)) deepFreeze(inner);
     Object.freeze(value);
+    for (const inner of Object.values(value)) deepFreeze(inner);
   }
   return value;
 }
