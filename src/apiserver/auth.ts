@@ -5,11 +5,11 @@ import type { Signer } from '#lib/x509.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { WatchCache } from '#store/contract.ts';
-import { createAuthenticator } from './authn/authenticator.ts';
+import { authenticateToken, createAuthenticator } from './authn/authenticator.ts';
 import { bootstrapTokens } from './authn/bootstrap-tokens.ts';
 import { authoritiesOf, clientCertificates } from './authn/client-certificate.ts';
 import { httpsFetch } from './authn/https-json.ts';
-import { type OidcIssuer, oidcTokens } from './authn/oidc.ts';
+import { type OidcDeps, type OidcIssuer, oidcTokens } from './authn/oidc.ts';
 import { openIdRoutes } from './authn/openid.ts';
 import { publishProxyConfig } from './authn/proxy-config.ts';
 import { requestHeaderAuthenticator } from './authn/request-header.ts';
@@ -17,8 +17,9 @@ import { selfSubjectReview, tokenReview } from './authn/reviews.ts';
 import { parseTokenFile, staticTokens } from './authn/static-tokens.ts';
 import type { TokenAuthenticator } from './authn/types.ts';
 import { type WebhookTokenOptions, webhookTokens } from './authn/webhook.ts';
+import type { AuthorizerSpec } from './authz/authorization-config.ts';
 import { createAuthorization } from './authz/authorizer.ts';
-import { type WebhookAuthorizerOptions, webhookAuthorizer } from './authz/webhook.ts';
+
 import { certificatePlugins } from './certificates/admission.ts';
 import { joinRoutes } from './certificates/join.ts';
 import { forgetNodePassword } from './certificates/node-passwords.ts';
@@ -57,7 +58,8 @@ export interface AuthOptions {
   /** --oidc-* flags and the issuers of an AuthenticationConfiguration. */
   readonly oidc?: readonly OidcIssuer[];
   readonly tokenWebhook?: WebhookTokenOptions;
-  readonly authorizationWebhook?: WebhookAuthorizerOptions;
+  /** --authorization-config or --authorization-mode; default: Node, RBAC. */
+  readonly authorizers?: readonly AuthorizerSpec[];
   /** Where others fetch the key set of service-account tokens. */
   readonly jwksUri: () => string;
   /** Body of /v1-k3ts/config. */
@@ -76,6 +78,10 @@ export interface AuthDeps {
 export interface Auth {
   readonly authenticate: Authenticate;
   readonly authorize: Authorize;
+  /** From now on these issuers' tokens are good, and no others'. */
+  readonly useIssuers: (issuers: readonly OidcIssuer[]) => void;
+  /** From now on these authorizers are asked. */
+  readonly useAuthorizers: (authorizers: readonly AuthorizerSpec[]) => void;
   readonly reviews: readonly ReviewDef[];
   readonly subresources: readonly SubresourceDef[];
   readonly routes: readonly ExtraRoute[];
@@ -123,24 +129,37 @@ function nodePasswordFeed(deps: AuthDeps) {
   });
 }
 
+/** Issuers that may be replaced while running. */
+function changingIssuers(first: readonly OidcIssuer[], deps: OidcDeps) {
+  let current = first.map((issuer) => oidcTokens(issuer, deps));
+  const authenticate: TokenAuthenticator = (token, audiences, signal) => authenticateToken(current, token, audiences, signal);
+  return {
+    authenticate,
+    use: (issuers: readonly OidcIssuer[]): void => {
+      current = issuers.map((issuer) => oidcTokens(issuer, deps));
+    },
+  };
+}
+
 export function createAuth(keys: AuthKeys, options: AuthOptions, deps: AuthDeps): Auth {
   const { clock, log, store } = deps;
   const audiences = options.audiences ?? options.issuers;
   const anonymousPaths = options.anonymousPaths ?? [];
   const tokenOptions: TokenOptions = { issuers: options.issuers, audiences, keys: signingKeys(keys) };
   const outside = { clock, log, fetch: httpsFetch };
+  const issuers = changingIssuers(options.oidc ?? [], outside);
   const tokens: TokenAuthenticator[] = [
     ...(options.tokenFile === undefined ? [] : [staticTokens(parseTokenFile(options.tokenFile))]),
     serviceAccountTokens(tokenOptions, store, clock),
     bootstrapTokens(store, clock),
-    ...(options.oidc ?? []).map((issuer) => oidcTokens(issuer, outside)),
+    issuers.authenticate,
     ...(options.tokenWebhook === undefined ? [] : [webhookTokens(options.tokenWebhook, outside)]),
   ];
   const clientAuthorities = parsedOnce((): string => keys.clientCa().certPem, authoritiesOf);
   const proxyAuthorities: () => readonly X509Certificate[] = parsedOnce(keys.requestHeaderCa, authoritiesOf);
   const authorization = createAuthorization({
     ...deps,
-    further: options.authorizationWebhook === undefined ? [] : [webhookAuthorizer(options.authorizationWebhook, outside)],
+    ...(options.authorizers === undefined ? {} : { authorizers: options.authorizers }),
   });
   const authenticate = createAuthenticator({
     requests: [
@@ -159,6 +178,8 @@ export function createAuth(keys: AuthKeys, options: AuthOptions, deps: AuthDeps)
   return {
     authenticate,
     authorize: authorization.authorize,
+    useIssuers: issuers.use,
+    useAuthorizers: authorization.use,
     reviews: [...authorization.reviews, tokenReview(tokens, audiences), selfSubjectReview],
     subresources: [serviceAccountToken(tokenOptions, clock)],
     routes: [...joinRoutes(joining), ...openIdRoutes(tokenOptions, options.jwksUri)],

@@ -1,5 +1,6 @@
 /** What --kube-apiserver-arg may set: kube-apiserver's own flag names. */
 import { readFileSync } from 'node:fs';
+import { parseGoDuration } from '#lib/go-duration.ts';
 import { OptionError } from './options.ts';
 import { securityArgs } from './security-args.ts';
 
@@ -18,14 +19,11 @@ const boolean = (name: string, text: string): boolean => {
   return text === 'true';
 };
 
-const units: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-
 /** A Go duration such as 1m30s, in milliseconds. */
 function duration(name: string, text: string): number {
-  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)];
-  if (parts.length === 0 || parts.map((p) => p[0]).join('') !== text)
-    throw new OptionError(`kube-apiserver-arg: ${name}: "${text}" is not a duration such as 1m30s`);
-  return parts.reduce((sum, p) => sum + Number(p[1]) * (units[p[2] ?? ''] ?? 0), 0);
+  const ms = parseGoDuration(text);
+  if (ms === undefined || ms < 0) throw new OptionError(`kube-apiserver-arg: ${name}: "${text}" is not a duration such as 1m30s`);
+  return ms;
 }
 
 const known: readonly string[] = [

@@ -36,6 +36,7 @@ import type { ClusterConfig } from './join.ts';
 import { lateObjectStore } from './late.ts';
 import { openSecretsEncryption } from './secrets-encryption.ts';
 import type { SecuritySettings } from './security-args.ts';
+import { securityFileTasks } from './security-files.ts';
 import { startThread } from './threads.ts';
 import { buildInfo } from './version.ts';
 
@@ -53,6 +54,8 @@ export interface ControlPlane {
   readonly flowControl: FlowControl;
   readonly http: HttpServer;
   readonly tunnel: Tunnel;
+  /** What keeps up with files that change. */
+  readonly fileTasks: readonly ((signal: AbortSignal) => Promise<void>)[];
   /** Writes the audit events that are pending. */
   readonly closeAudit: () => Promise<void>;
   /** Keys and certificates as they are now. */
@@ -187,6 +190,7 @@ export async function createControlPlane(
   });
   objects.bind(api.objects);
   flowControl.addMetrics(api.metrics);
+  const fileTasks = securityFileTasks(security.files, auth, { clock, log: log.child('auth'), metrics: api.metrics });
   const http = api.createHttp({
     tls: tlsOf(pki),
     authenticate: audit === undefined ? auth.authenticate : audit.authenticate(auth.authenticate),
@@ -199,6 +203,7 @@ export async function createControlPlane(
     http,
     tunnel,
     flowControl,
+    fileTasks,
     closeAudit: async () => await auditLog?.close(),
     pki: () => pki,
     usePki: (renewed) => {

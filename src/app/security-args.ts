@@ -3,8 +3,11 @@ import { readFile } from 'node:fs/promises';
 import type { AuditLogOptions } from '#apiserver/audit/log-file.ts';
 import { type AuditPolicy, parseAuditPolicy } from '#apiserver/audit/policy.ts';
 import type { AuthOptions } from '#apiserver/auth.ts';
-import { issuerFromFlags, type OidcFlags, parseAuthenticationConfig } from '#apiserver/authn/oidc-config.ts';
+import { type AuthenticationConfiguration, parseAuthenticationConfig } from '#apiserver/authn/authentication-config.ts';
+import { issuerFromFlags, type OidcFlags } from '#apiserver/authn/oidc-config.ts';
+import { type AuthorizerSpec, parseAuthorizationConfig } from '#apiserver/authz/authorization-config.ts';
 import { readWebhookConfig } from '#apiserver/webhook-config.ts';
+import { parseGoDuration } from '#lib/go-duration.ts';
 import type { EncryptionPolicy } from '#store/encryption.ts';
 import { parseEncryptionConfig } from '#store/encryption-config.ts';
 import { OptionError } from './options.ts';
@@ -16,7 +19,12 @@ export const securityArgs = [
   'audit-log-path',
   'audit-policy-file',
   'authentication-config',
+  'authentication-token-webhook-cache-ttl',
   'authentication-token-webhook-config-file',
+  'authorization-config',
+  'authorization-mode',
+  'authorization-webhook-cache-authorized-ttl',
+  'authorization-webhook-cache-unauthorized-ttl',
   'authorization-webhook-config-file',
   'encryption-provider-config',
   'oidc-ca-file',
@@ -34,11 +42,27 @@ type Name = (typeof securityArgs)[number];
 type Args = ReadonlyMap<string, string>;
 
 export interface SecuritySettings {
-  readonly auth: Pick<AuthOptions, 'oidc' | 'tokenWebhook' | 'authorizationWebhook' | 'anonymousPaths'>;
+  readonly auth: Pick<AuthOptions, 'oidc' | 'tokenWebhook' | 'authorizers' | 'anonymousPaths'>;
+  /** Files that are read anew when they change: what they hold now, and how they are read. */
+  readonly files: {
+    readonly authentication?: FollowedFile<AuthenticationConfiguration>;
+    readonly authorization?: FollowedFile<readonly AuthorizerSpec[]>;
+  };
   /** False where an AuthenticationConfiguration says so. */
   readonly anonymous: boolean | undefined;
   readonly audit: { readonly policy: AuditPolicy; readonly log: AuditLogOptions } | undefined;
   readonly encryption: EncryptionPolicy | undefined;
+}
+
+export interface FollowedFile<T> {
+  readonly path: string;
+  readonly text: string;
+  /** Throws or rejects with an Error that says what is wrong with a text. */
+  readonly parse: (text: string) => T | Promise<T>;
+}
+
+interface ReadFile<T> extends FollowedFile<T> {
+  readonly value: T;
 }
 
 /** What went wrong, with the name of the setting. */
@@ -117,27 +141,96 @@ async function auditOf(args: Args): Promise<SecuritySettings['audit']> {
   };
 }
 
-/** Reads the files that the settings name. Rejects with OptionError for what cannot be used. */
-export async function securitySettings(args: Args): Promise<SecuritySettings> {
-  const [issuer, config, tokenServer, accessServer, audit, encryption] = await Promise.all([
+const followed =
+  <T>(parse: FollowedFile<T>['parse']) =>
+  async (path: string): Promise<ReadFile<T>> => {
+    const text = await readFile(path, 'utf8');
+    return { path, text, parse, value: await parse(text) };
+  };
+
+function duration(args: Args, name: Name): number | undefined {
+  const text = args.get(name);
+  if (text === undefined) return undefined;
+  const ms = parseGoDuration(text);
+  if (ms === undefined || ms < 0) throw new OptionError(`kube-apiserver-arg: ${name}: "${text}" is not a duration such as 1m30s`);
+  return ms;
+}
+
+const modes = ['AlwaysAllow', 'AlwaysDeny', 'Node', 'RBAC', 'Webhook'] as const;
+
+/** --authorization-mode with --authorization-webhook-*: undefined where neither is given. */
+async function authorizersOf(args: Args): Promise<readonly AuthorizerSpec[] | undefined> {
+  const server = await fromFile(args, 'authorization-webhook-config-file', readWebhookConfig);
+  const given = list(args.get('authorization-mode'));
+  if (given === undefined && server === undefined) return undefined;
+  const wanted = given ?? ['Node', 'RBAC', 'Webhook'];
+  const allowedMs = duration(args, 'authorization-webhook-cache-authorized-ttl');
+  const refusedMs = duration(args, 'authorization-webhook-cache-unauthorized-ttl');
+  return wanted.map((text): AuthorizerSpec => {
+    const mode = modes.find((m) => m === text);
+    if (mode === undefined || wanted.indexOf(text) !== wanted.lastIndexOf(text))
+      throw new OptionError(`kube-apiserver-arg: authorization-mode: "${text}" must be one of ${modes.join(', ')}, and only once`);
+    if (mode !== 'Webhook') return { type: mode, name: mode.toLowerCase() };
+    if (server === undefined)
+      throw new OptionError('kube-apiserver-arg: authorization-mode: Webhook needs authorization-webhook-config-file');
+    const times = { ...(allowedMs === undefined ? {} : { allowedMs }), ...(refusedMs === undefined ? {} : { refusedMs }) };
+    return { type: mode, name: 'webhook', webhook: { server, ...times } };
+  });
+}
+
+/** Settings of which a file takes the place. */
+function checkExclusive(args: Args): void {
+  const clash = (file: Name, others: readonly Name[]): void => {
+    const other = others.find((o) => args.has(o));
+    if (args.has(file) && other !== undefined) throw new OptionError(`kube-apiserver-arg: ${file} and ${other} are mutually exclusive`);
+  };
+  clash(
+    'authentication-config',
+    securityArgs.filter((a) => a.startsWith('oidc-')),
+  );
+  clash(
+    'authorization-config',
+    securityArgs.filter((a) => a === 'authorization-mode' || a.startsWith('authorization-webhook-')),
+  );
+}
+
+/** `issuers`: this server's own, which no file may name. Reads the files that the settings name. Rejects with OptionError for what cannot be used. */
+export async function securitySettings(args: Args, issuers: readonly string[] = []): Promise<SecuritySettings> {
+  checkExclusive(args);
+  const [issuer, config, tokenServer, access, authorizers, audit, encryption] = await Promise.all([
     oidcIssuer(args),
-    fromFile(args, 'authentication-config', parsed(parseAuthenticationConfig)),
+    fromFile(
+      args,
+      'authentication-config',
+      followed((text) => parseAuthenticationConfig(text, issuers)),
+    ),
     fromFile(args, 'authentication-token-webhook-config-file', readWebhookConfig),
-    fromFile(args, 'authorization-webhook-config-file', readWebhookConfig),
+    fromFile(args, 'authorization-config', followed(parseAuthorizationConfig)),
+    authorizersOf(args),
     auditOf(args),
     fromFile(args, 'encryption-provider-config', parsed(parseEncryptionConfig)),
   ]);
-  if (issuer !== undefined && config !== undefined)
-    throw new OptionError('kube-apiserver-arg: authentication-config and oidc-* flags are mutually exclusive');
-  const oidc = [...(issuer === undefined ? [] : [issuer]), ...(config?.issuers ?? [])];
+  const anonymous = config?.value.anonymous;
+  if (anonymous !== undefined && args.has('anonymous-auth'))
+    throw new OptionError(
+      'kube-apiserver-arg: anonymous-auth cannot be set when anonymous is configured in the file of authentication-config',
+    );
+  const cacheMs = duration(args, 'authentication-token-webhook-cache-ttl');
+  const tokenWebhook = tokenServer === undefined ? undefined : { server: tokenServer, ...(cacheMs === undefined ? {} : { cacheMs }) };
+  const oidc = [...(issuer === undefined ? [] : [issuer]), ...(config?.value.issuers ?? [])];
+  const asked = access?.value ?? authorizers;
   return {
     auth: {
       ...(oidc.length === 0 ? {} : { oidc }),
-      ...(tokenServer === undefined ? {} : { tokenWebhook: { server: tokenServer } }),
-      ...(accessServer === undefined ? {} : { authorizationWebhook: { server: accessServer } }),
-      ...(config?.anonymous === undefined ? {} : { anonymousPaths: config.anonymous.paths }),
+      ...(tokenWebhook === undefined ? {} : { tokenWebhook }),
+      ...(asked === undefined ? {} : { authorizers: asked }),
+      ...(anonymous === undefined ? {} : { anonymousPaths: anonymous.paths }),
     },
-    anonymous: config?.anonymous?.enabled,
+    files: {
+      ...(config === undefined ? {} : { authentication: config }),
+      ...(access === undefined ? {} : { authorization: access }),
+    },
+    anonymous: anonymous?.enabled,
     audit,
     encryption,
   };

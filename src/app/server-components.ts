@@ -38,6 +38,7 @@ const authorization: ServerComponent = {
     return {
       start: async () => {
         tasks.spawn(plane.flowControl.run);
+        for (const task of plane.fileTasks) tasks.spawn(task);
         plane.api.hooks.done('priority-and-fairness-config-consumer');
         await plane.auth.start(plane.api.hooks);
       },

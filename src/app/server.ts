@@ -18,7 +18,7 @@ import { gitVersion } from './version.ts';
 export async function runServer(sources: OptionSources): Promise<void> {
   const config = serverConfig(resolveOptions(flagsOf('server'), sources));
   const settings = apiserverSettings(config.apiserverArgs);
-  const security = await securitySettings(config.apiserverArgs);
+  const security = await securitySettings(config.apiserverArgs, settings.issuers);
   checkKubeletArgs(config);
   if (!config.disableAgent && process.getuid?.() !== 0) throw new OptionError('a node needs root: run as root, or with --disable-agent');
   process.umask(0o077);

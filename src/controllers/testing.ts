@@ -69,7 +69,7 @@ export async function startCluster(
   for (const name of ['default', 'kube-system'])
     await client.create(namespaces, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
   if (options.rbac === true) {
-    authorization = createAuthorization({ cache, store: server.objects, log });
+    authorization = createAuthorization({ cache, store: server.objects, clock, log });
     await authorization.start();
   }
   const groups =

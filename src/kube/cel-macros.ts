@@ -243,6 +243,21 @@ export function mentions(root: CelNode, variable: string): boolean {
   return walk(root);
 }
 
+/** Whether an expression reads a field of a variable: `variable.field` or `variable.?field`. */
+export function selects(root: CelNode, variable: string, field: string): boolean {
+  const seen = new Set<CelNode>();
+  const walk = (node: CelNode): boolean => {
+    if (seen.has(node)) return false;
+    seen.add(node);
+    if (node.op === '.' || node.op === '.?') {
+      const [operand, name] = node.args as [CelNode, unknown];
+      if (operand.op === 'id' && operand.args === variable && name === field) return true;
+    }
+    return childrenOf(node).some(walk) || (node.meta.alternate !== undefined && walk(node.meta.alternate));
+  };
+  return walk(root);
+}
+
 /**
  * Changes a parsed expression before it is checked: calls of some methods go under another name (where the library's own form is not
  * good enough), and has() takes any selection, as in cel-go, not only chains of names.

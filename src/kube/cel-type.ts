@@ -82,9 +82,14 @@ export interface TypeBuilder {
 }
 
 /**
- * Declares types in a scope as they are needed. `resolve` gives what a ref names. Schemas may refer to themselves.
+ * Declares types in a scope as they are needed. `resolve` gives what a ref names; `nameOf` how a field is called in
+ * expressions. Schemas may refer to themselves.
  */
-export function typeBuilder(scope: CelScope, resolve: (ref: string) => Schema): TypeBuilder {
+export function typeBuilder(
+  scope: CelScope,
+  resolve: (ref: string) => Schema,
+  nameOf: (field: string) => string | undefined = celName,
+): TypeBuilder {
   const known = new Map<Schema, CelType>();
   let count = 0;
 
@@ -97,7 +102,7 @@ export function typeBuilder(scope: CelScope, resolve: (ref: string) => Schema): 
     const properties =
       root || schema.embeddedResource === true ? { ...schema.properties, ...typeMeta, metadata: metadataSchema } : schema.properties;
     for (const [field, property] of Object.entries(properties ?? {})) {
-      const visible = celName(field);
+      const visible = nameOf(field);
       if (visible !== undefined) types.set(visible, { field, type: typeOf(property) });
     }
     class Struct extends Map<string, unknown> {

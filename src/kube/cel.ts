@@ -4,7 +4,7 @@
  */
 import { type ASTNode, Environment } from '@marcbachmann/cel-js';
 import { CelCostError, createMeter, type Define, defineNamespace, type Meter } from './cel-library.ts';
-import { adapt, type CelNode, mentions, meterLoops, registerMacros } from './cel-macros.ts';
+import { adapt, type CelNode, mentions, meterLoops, registerMacros, selects } from './cel-macros.ts';
 import { registerNetwork } from './cel-network.ts';
 import { registerNumbers } from './cel-numbers.ts';
 import { registerText } from './cel-text.ts';
@@ -50,6 +50,8 @@ export interface Program {
   /** The type that the checker found. */
   readonly type: string;
   readonly mentions: (variable: string) => boolean;
+  /** Whether it reads a field of a variable. */
+  readonly selects: (variable: string, field: string) => boolean;
   /** The checked syntax tree. */
   readonly root: CelNode;
   /**
@@ -163,6 +165,7 @@ function compile(environment: Environment, meter: Meter, expression: string, opt
     type,
     root,
     mentions: (variable) => mentions(root, variable),
+    selects: (variable, field) => selects(root, variable, field),
     evaluate: (variables, budget = perCallLimit) => evaluate(parsed, meter, size, variables, budget),
   };
 }

@@ -1,30 +1,19 @@
 /** Tokens of OpenID Connect providers: k8s.io/apiserver plugin/pkg/authenticator/token/oidc. */
-import { createRemoteJWKSet, customFetch, decodeJwt, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import { createRemoteJWKSet, customFetch, decodeJwt, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import type { Clock } from '#platform/clock.ts';
-import type { UserInfo } from '../contract.ts';
+import { type ClaimRules, userFromClaims } from './claims.ts';
 import { fetchJson, type HttpsFetch } from './https-json.ts';
 import type { TokenAuthenticator } from './types.ts';
 
-/** A claim or, where a prefix stands before it, the two together. */
-export interface ClaimMapping {
-  readonly claim: string;
-  readonly prefix: string;
-}
-
 /** One issuer: the --oidc-* flags, or one entry `jwt` of an AuthenticationConfiguration. */
-export interface OidcIssuer {
+export interface OidcIssuer extends ClaimRules {
   readonly url: string;
   /** Where the issuer's metadata is, when not below its URL. */
   readonly discoveryUrl?: string;
   /** PEM; absent: the machine's own trust. */
   readonly certificateAuthority?: string;
+  /** A token must be meant for one of them. */
   readonly audiences: readonly string[];
-  readonly username: ClaimMapping;
-  readonly groups?: ClaimMapping;
-  readonly uidClaim?: string;
-  readonly extra?: readonly { readonly key: string; readonly claim: string }[];
-  /** Claims that must have a value, and which. */
-  readonly requiredClaims: Readonly<Record<string, string>>;
   readonly signingAlgorithms: readonly string[];
 }
 
@@ -38,47 +27,6 @@ export interface OidcDeps {
 
 /** How long a provider that could not be reached is left alone. */
 const retryMs = 10_000;
-
-const textClaim = (payload: JWTPayload, claim: string): string | undefined => {
-  const value = payload[claim];
-  return typeof value === 'string' ? value : undefined;
-};
-
-function userName(payload: JWTPayload, mapping: ClaimMapping): string {
-  const value = textClaim(payload, mapping.claim);
-  if (value === undefined || value === '') throw new Error(`oidc: parse username claims "${mapping.claim}": claim not present`);
-  if (mapping.claim === 'email' && payload['email_verified'] !== undefined && payload['email_verified'] !== true)
-    throw new Error('oidc: email not verified');
-  return mapping.prefix + value;
-}
-
-function groupNames(payload: JWTPayload, mapping: ClaimMapping | undefined): readonly string[] {
-  if (mapping === undefined) return [];
-  const value = payload[mapping.claim];
-  if (value === undefined) return [];
-  const list: unknown[] = Array.isArray(value) ? value : [value];
-  if (!list.every((g): g is string => typeof g === 'string')) throw new Error(`oidc: parse groups claim "${mapping.claim}": not text`);
-  return list.map((g) => mapping.prefix + g);
-}
-
-/** The user that verified claims describe. Throws an Error for claims that describe none. */
-export function userFromClaims(payload: JWTPayload, issuer: OidcIssuer): UserInfo {
-  for (const [claim, wanted] of Object.entries(issuer.requiredClaims))
-    if (textClaim(payload, claim) !== wanted) throw new Error(`oidc: required claim ${claim} does not have the value it must have`);
-  const uid = issuer.uidClaim === undefined ? undefined : textClaim(payload, issuer.uidClaim);
-  const extra: Record<string, readonly string[]> = {};
-  if (typeof payload.jti === 'string' && payload.jti !== '') extra['authentication.kubernetes.io/credential-id'] = [`JTI=${payload.jti}`];
-  for (const { key, claim } of issuer.extra ?? []) {
-    const value = textClaim(payload, claim);
-    if (value !== undefined && value !== '') extra[key] = [value];
-  }
-  return {
-    name: userName(payload, issuer.username),
-    groups: groupNames(payload, issuer.groups),
-    ...(uid === undefined ? {} : { uid }),
-    ...(Object.keys(extra).length === 0 ? {} : { extra }),
-  };
-}
 
 /** Finds the issuer's keys once, and again after a failure when some time has passed. */
 function keySource(issuer: OidcIssuer, deps: OidcDeps): (signal: AbortSignal) => Promise<JWTVerifyGetKey> {

@@ -366,7 +366,7 @@ describe('over a watch cache', () => {
     setUp = async () => {
       const log = memoryLogger();
       const cache = await createWatchCache(createMemoryStore(), {}, { clock: fakeClock(), log });
-      const authorization = createAuthorization({ cache, store: fakeObjects(), log });
+      const authorization = createAuthorization({ cache, store: fakeObjects(), clock: fakeClock(), log });
       await authorization.start();
       return {
         allowed: async (text) => (await authorization.authorize(question(user('alice'), text), signal)).decision === 'allow',

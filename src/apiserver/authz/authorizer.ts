@@ -1,8 +1,11 @@
 /** All authorizers together, and what keeps them current. */
 import { TaskGroup } from '#lib/task-group.ts';
+import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { WatchCache } from '#store/contract.ts';
+import { httpsFetch } from '../authn/https-json.ts';
 import type { AdmissionPlugin, Authorize, Decision, ObjectStore, ReviewDef } from '../contract.ts';
+import type { AuthorizerSpec } from './authorization-config.ts';
 import { escalationPlugin } from './escalation.ts';
 import { nodeAuthorizer } from './node.ts';
 import { feedNodeGraph, NodeGraph } from './node-graph.ts';
@@ -11,6 +14,7 @@ import { feedRbacIndex } from './rbac-feed.ts';
 import { RbacIndex } from './rbac-index.ts';
 import { createAggregator, reconcileBootstrapPolicy } from './reconcile.ts';
 import { accessReviews } from './reviews.ts';
+import { webhookAuthorizer } from './webhook.ts';
 
 export const privilegedGroup = 'system:masters';
 
@@ -52,15 +56,23 @@ export interface Authorization {
   readonly reviews: readonly ReviewDef[];
   /** Refuses giving away rights that one lacks. */
   readonly escalation: AdmissionPlugin;
+  /** From now on these are asked. */
+  readonly use: (authorizers: readonly AuthorizerSpec[]) => void;
 }
 
 export interface AuthorizationDeps {
   readonly cache: WatchCache;
   readonly store: ObjectStore;
   readonly log: Logger;
-  /** Asked after the built-in authorizers (webhooks). */
-  readonly further?: readonly Authorize[];
+  readonly clock: Clock;
+  /** Who is asked, in order; default: Node, RBAC. */
+  readonly authorizers?: readonly AuthorizerSpec[];
 }
+
+const defaultAuthorizers: readonly AuthorizerSpec[] = [
+  { type: 'Node', name: 'node' },
+  { type: 'RBAC', name: 'rbac' },
+];
 
 /** `authorize` is usable from the start; `start` makes the bootstrap roles. */
 export function createAuthorization(deps: AuthorizationDeps): Authorization {
@@ -69,10 +81,31 @@ export function createAuthorization(deps: AuthorizationDeps): Authorization {
   const aggregator = createAggregator(index, deps.store, deps.log);
   const rbacFeed = feedRbacIndex(deps.cache, index, aggregator.wake);
   const graphFeed = feedNodeGraph(deps.cache, graph);
-  const authorize = unionAuthorizer([privileged, nodeAuthorizer(graph, deps.store), rbacAuthorizer(index), ...(deps.further ?? [])]);
+  const node = nodeAuthorizer(graph, deps.store);
+  const rbac = rbacAuthorizer(index);
+  const authorizerOf = (spec: AuthorizerSpec): Authorize => {
+    switch (spec.type) {
+      case 'Node':
+        return node;
+      case 'RBAC':
+        return rbac;
+      case 'AlwaysAllow':
+        return () => ({ decision: 'allow', reason: '' });
+      case 'AlwaysDeny':
+        return () => ({ decision: 'noOpinion', reason: 'Everything is forbidden.' });
+      case 'Webhook':
+        return webhookAuthorizer(spec.webhook, { clock: deps.clock, log: deps.log, fetch: httpsFetch });
+    }
+  };
+  const union = (specs: readonly AuthorizerSpec[]): Authorize => unionAuthorizer([privileged, ...specs.map(authorizerOf)]);
+  let current = union(deps.authorizers ?? defaultAuthorizers);
+  const authorize: Authorize = (attributes, signal) => current(attributes, signal);
   const tasks = new TaskGroup();
   return {
     authorize,
+    use: (specs) => {
+      current = union(specs);
+    },
     start: async () => {
       tasks.spawn(rbacFeed.run);
       tasks.spawn(graphFeed.run);
