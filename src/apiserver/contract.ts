@@ -74,6 +74,8 @@ export interface ObjectReader {
   /** The KindDef that serves a resource or a kind now, custom ones included. */
   readonly kindOf: (group: string, version: string, kind: string) => KindDef | undefined;
   readonly resourceOf: (group: string, version: string, plural: string) => KindDef | undefined;
+  /** The other KindDefs under which the same stored objects are served: further versions, or a second group (events). */
+  readonly equivalents: (def: KindDef) => readonly KindDef[];
 }
 
 /**
@@ -113,8 +115,24 @@ export interface AdmissionRequest {
   readonly signal: AbortSignal;
   /** Adds a Warning header. */
   readonly warn: (message: string) => void;
-  /** Adds an audit annotation. */
-  readonly audit: (key: string, value: string) => void;
+  /** Adds an audit annotation. `level`: only where the audit policy records at least that much of the request. */
+  readonly audit: (key: string, value: string, level?: 'Request') => void;
+}
+
+/**
+ * What the mutating plugins of one request tell each other: webhooks and policies that change the object want all plugins to run
+ * once more (k8s.io/apiserver pkg/admission/reinvocation.go).
+ */
+export interface Reinvocation {
+  /** True in the second round. */
+  again: boolean;
+  /** Set by plugins whose change the others should see. */
+  wanted: boolean;
+}
+
+/** A request while it may still be changed. */
+export interface MutatingRequest extends AdmissionRequest {
+  readonly reinvocation: Reinvocation;
 }
 
 /** Refuses by throwing StatusError (forbidden, invalid…). Plugins are listed in admission/index.ts in upstream's order. */
@@ -122,7 +140,7 @@ export interface AdmissionPlugin {
   readonly name: string;
   /** False: this plugin is not asked. A cheap test on operation, resource and subresource. */
   readonly handles: (request: AdmissionRequest) => boolean;
-  readonly admit?: (request: AdmissionRequest) => void | Promise<void>;
+  readonly admit?: (request: MutatingRequest) => void | Promise<void>;
   readonly validate?: (request: AdmissionRequest) => void | Promise<void>;
 }
 
@@ -142,6 +160,8 @@ export interface ApiRequest {
   readonly remoteAddress?: string;
   /** True when the client asked for a protocol upgrade. */
   readonly upgrade?: boolean;
+  /** Adds an annotation to the request's audit event; absent where the request is not recorded. Of a key, the first value counts. */
+  readonly annotate?: AdmissionRequest['audit'];
 }
 
 interface ResponseCommon {

@@ -45,6 +45,7 @@ export function fakeObjects(): FakeObjects {
       ) as unknown as Stored<T>[],
     kindOf: () => undefined,
     resourceOf: () => undefined,
+    equivalents: () => [],
     create: async <T extends KubeObject>(ref: ResourceRef<T>, object: T) => {
       const { name = '', namespace = '' } = object.metadata;
       if (get(ref, namespace, name) !== undefined) throw alreadyExists(ref, name);

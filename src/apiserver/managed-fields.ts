@@ -6,6 +6,7 @@ import type { Stored } from '#kube/object.ts';
 import { apiVersionOf, splitApiVersion } from '#kube/refs.ts';
 import type { Resolve } from '#kube/schema.ts';
 import { definition } from '#kube/schema-registry.ts';
+import { convertFields } from './convert.ts';
 import type { VerbRequest } from './core.ts';
 import { metaOf } from './meta.ts';
 
@@ -47,11 +48,7 @@ const otherVersions =
     const other = siblings(r).find((def) => def.ref.version === version);
     if (other === undefined) return undefined;
     const { def } = r.resource;
-    const between = (from: KindDef, to: KindDef) => (object: unknown) => {
-      const copy = structuredClone(object) as Draft;
-      const stored = from.convert?.toStored(copy) ?? copy;
-      return to.convert?.fromStored(stored) ?? stored;
-    };
+    const between = (from: KindDef, to: KindDef) => (object: unknown) => convertFields(object, from, to);
     return { schema: other.schema, convert: between(def, other), convertBack: between(other, def) };
   };
 

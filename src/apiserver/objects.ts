@@ -9,7 +9,7 @@ import type { WatchCache } from '#store/contract.ts';
 import { draftOf } from './codec.ts';
 import type { ObjectStore } from './contract.ts';
 import { timestamp } from './core.ts';
-import { listPrefix, objectKeyOf } from './keys.ts';
+import { kindPrefix, listPrefix, objectKeyOf } from './keys.ts';
 import { metaOf } from './meta.ts';
 import type { Registry } from './registry.ts';
 import { createEntry, deleteEntry, encodeFor, updateEntry } from './storage.ts';
@@ -24,6 +24,19 @@ interface Deps {
 
 const attempts = 100;
 
+/** The KindDefs by the place where their objects are stored, made anew when kinds come or go. */
+function kindsByPlace(registry: Registry): () => ReadonlyMap<string, readonly KindDef[]> {
+  let made: { readonly generation: number; readonly places: ReadonlyMap<string, readonly KindDef[]> } | undefined;
+  return () => {
+    const generation = registry.generation();
+    if (made?.generation !== generation) {
+      const stored = registry.all().flatMap((r) => (r.def.ephemeral === true ? [] : r.def));
+      made = { generation, places: Map.groupBy(stored, kindPrefix) };
+    }
+    return made.places;
+  };
+}
+
 export function createObjectStore(deps: Deps): ObjectStore {
   const { cache, registry } = deps;
   const defOf = (ref: ResourceRef): KindDef => {
@@ -31,6 +44,7 @@ export function createObjectStore(deps: Deps): ObjectStore {
     if (resource === undefined) throw new Error(`${ref.plural} of ${apiVersionOf(ref)} is not served`);
     return resource.def;
   };
+  const sharing = kindsByPlace(registry);
   const entryOf = (def: KindDef, namespace: string, name: string) => cache.get(objectKeyOf(def, namespace, name));
   return {
     get: <T extends KubeObject>(ref: ResourceRef<T>, namespace: string, name: string) => {
@@ -45,6 +59,8 @@ export function createObjectStore(deps: Deps): ObjectStore {
     },
     kindOf: (group, version, kind) => registry.byKind(group, version, kind)?.def,
     resourceOf: (group, version, plural) => registry.resource(group, version, plural)?.def,
+    equivalents: (def) =>
+      (sharing().get(kindPrefix(def)) ?? []).filter((o) => o.ref.group !== def.ref.group || o.ref.version !== def.ref.version),
     create: async <T extends KubeObject>(ref: ResourceRef<T>, object: T) => {
       const def = defOf(ref as ResourceRef);
       const draft = draftOf(def, { ...object, apiVersion: apiVersionOf(ref), kind: ref.kind }, 'Ignore', []);

@@ -7,6 +7,7 @@ import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { Random } from '#platform/random.ts';
 import type { StoreStats, WatchCache } from '#store/contract.ts';
+import { type AdmissionMetrics, createAdmissionMetrics } from './admission/admission-metrics.ts';
 import { createAdmissionChain } from './admission/chain.ts';
 import { createAggregation } from './aggregation/aggregation.ts';
 import { createIpAddressKeeper } from './alloc/ip-addresses.ts';
@@ -59,7 +60,7 @@ export interface ApiServerOptions {
   readonly kinds: readonly KindDef[];
   readonly authorize: Authorize;
   /** Called once: plugins read and write through the server's own store. */
-  readonly admission: (objects: ObjectStore) => readonly AdmissionPlugin[];
+  readonly admission: (objects: ObjectStore, metrics: AdmissionMetrics) => readonly AdmissionPlugin[];
   readonly subresources: readonly SubresourceDef[];
   readonly reviews: readonly ReviewDef[];
   readonly computed: readonly ComputedDef[];
@@ -134,11 +135,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     deleteAll: (crd, signal) => deleteInstances(handle, crd, signal),
     release: (name, signal) => releaseDefinition(handle, name, signal),
   });
+  const metrics = createMetrics({ cache, kinds: registry, storeStats: options.storeStats, gitVersion: config.version.gitVersion });
+  const admissionMetrics = createAdmissionMetrics(metrics.registry);
   const core: Core = {
     cache,
     registry,
     objects,
-    admission: createAdmissionChain(options.admission(objects)),
+    admission: createAdmissionChain(options.admission(objects, admissionMetrics), { metrics: admissionMetrics, clock }),
     authorize: options.authorize,
     clock,
     random,
@@ -158,7 +161,6 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     transport: createInProcessTransport({ handle: (request) => handle(request) }, systemUser, 'kube-apiserver'),
   });
   const { catalogue } = aggregation;
-  const metrics = createMetrics({ cache, kinds: registry, storeStats: options.storeStats, gitVersion: config.version.gitVersion });
   const inner = createHandler({
     core,
     metrics,

@@ -161,7 +161,7 @@ export async function createControlPlane(
     kinds: builtinKinds,
     authorize: audit === undefined ? auth.authorize : audit.authorize(auth.authorize),
     around: [flowControl.handle, ...(audit === undefined ? [] : [audit.handle])],
-    admission: (own) =>
+    admission: (own, metrics) =>
       createAdmissionPlugins({
         objects: own,
         clock,
@@ -170,6 +170,7 @@ export async function createControlPlane(
         authorize: auth.authorize,
         dialService: createServiceDialer(tunnel, own),
         others: auth.admission,
+        metrics,
       }),
     subresources: [...auth.subresources, ...nodeSubresources(tunnel)],
     reviews: auth.reviews,

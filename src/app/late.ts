@@ -19,6 +19,7 @@ export function lateObjectStore(): { readonly store: ObjectStore; readonly bind:
       list: (ref, namespace) => real().list(ref, namespace),
       kindOf: (group, version, kind) => real().kindOf(group, version, kind),
       resourceOf: (group, version, plural) => real().resourceOf(group, version, plural),
+      equivalents: (def) => real().equivalents(def),
       create: (ref, object) => real().create(ref, object),
       modify: (ref, namespace, name, change) => real().modify(ref, namespace, name, change),
       remove: (ref, namespace, name) => real().remove(ref, namespace, name),

@@ -17,8 +17,8 @@ export interface Library {
 export interface Meter {
   /** Throws CelCostError when the budget or the time is spent. */
   readonly spend: (units: number) => void;
-  /** Begins an evaluation with a budget. */
-  readonly start: (units: number) => void;
+  /** Begins an evaluation with a budget. The result ends it: counting goes on in the evaluation around it, where there is one. */
+  readonly start: (units: number) => () => void;
   readonly spent: () => number;
   readonly exceeded: () => boolean;
 }
@@ -51,11 +51,15 @@ export function createMeter(now: () => number = () => performance.now()): Meter 
   let over = false;
   return {
     start: (units) => {
+      const around = { budget, left, calls, deadline, over };
       budget = units;
       left = units;
       calls = 0;
       over = false;
       deadline = now() + maxMs;
+      return () => {
+        ({ budget, left, calls, deadline, over } = around);
+      };
     },
     spend: (units) => {
       left -= units;

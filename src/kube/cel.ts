@@ -23,12 +23,18 @@ export interface CelScope {
   /** Functions beyond Kubernetes' own: `receiver.name(types): result`. */
   readonly define: Define;
   readonly declareConstant: (name: string, type: string, value: unknown) => void;
+  /** Counts work of functions that were defined here against the evaluation under way. Throws CelCostError. */
+  readonly spend: (units: number) => void;
   readonly compile: (expression: string, options?: CompileOptions) => Program;
+  /** A scope that knows what this one knows; what is declared in one from then on is not in the other. */
+  readonly clone: () => CelScope;
 }
 
 export interface CompileOptions {
   /** The types that the result may have. Absent: any. */
   readonly result?: readonly string[];
+  /** True: a result whose type is known at run time only is refused too. */
+  readonly exact?: boolean;
 }
 
 /** What is wrong with an expression, as upstream tells it. */
@@ -102,7 +108,9 @@ function createScope(environment: Environment, meter: Meter): CelScope {
       environment.registerConstant(name, type, value);
     },
     define: definer(environment),
+    spend: meter.spend,
     compile: (expression, options = {}) => compile(environment, meter, expression, options),
+    clone: () => createScope(environment.clone(), meter),
   };
 }
 
@@ -143,6 +151,13 @@ function compileMessage(error: unknown, expression: string): string {
   return `compilation failed: ERROR: <input>:${before.length}:${column + 1}: ${syntax}${text}\n | ${line}\n | ${'.'.repeat(column)}^`;
 }
 
+/** A type as cel-go writes it. */
+export const celTypeText = (type: string): string =>
+  type
+    .replaceAll('<', '(')
+    .replaceAll('>', ')')
+    .replaceAll(/\bnull\b/g, 'null_type');
+
 function compile(environment: Environment, meter: Meter, expression: string, options: CompileOptions): Program {
   if (expression.length > maxExpressionLength) throw new CelCompileError('compilation failed: expression is too long');
   let parsed: ReturnType<Environment['parse']>;
@@ -156,8 +171,11 @@ function compile(environment: Environment, meter: Meter, expression: string, opt
   const checked = parsed.check();
   if (!checked.valid) throw new CelCompileError(compileMessage(checked.error, expression));
   const type = checked.type ?? 'dyn';
-  if (options.result !== undefined && type !== 'dyn' && !options.result.includes(type)) {
-    throw new CelCompileError(`must evaluate to ${options.result.join(' or ')}`);
+  const { result, exact = false } = options;
+  if (result !== undefined && (exact || type !== 'dyn') && !result.includes(type)) {
+    const wanted = result.map(celTypeText);
+    const one = wanted.length === 1 ? wanted.join('') : `one of [${wanted.join(' ')}]`;
+    throw new CelCompileError(`must evaluate to ${one} but got ${celTypeText(type)}`);
   }
   const size = meterLoops(root, meter);
   return {
@@ -177,18 +195,19 @@ function evaluate(
   variables: Readonly<Record<string, unknown>>,
   budget: number,
 ): Evaluation {
-  meter.start(budget);
-  let value: unknown;
+  const end = meter.start(budget);
   try {
     meter.spend(size);
-    value = parsed(variables) as unknown;
+    const value: unknown = parsed(variables);
+    // An expression may have stepped over the error with || or &&.
+    if (meter.exceeded()) throw new CelCostError();
+    return { value, cost: meter.spent() };
   } catch (error) {
     if (meter.exceeded()) throw new CelCostError();
     throw new Error(runtimeMessage(error), { cause: error });
+  } finally {
+    end();
   }
-  // An expression may have stepped over the error with || or &&.
-  if (meter.exceeded()) throw new CelCostError();
-  return { value, cost: meter.spent() };
 }
 
 function runtimeMessage(error: unknown): string {

@@ -10,11 +10,14 @@ export const maxJsonPatchOperations = 10_000;
 const maxCopyBytes = 3 * 1024 * 1024;
 const maxDepth = 1000;
 
+/** The cause of a patch that is refused because one of its `test` operations does not hold. */
+export class JsonPatchTestFailed extends Error {}
+
 /** Upstream tells the client no more than this about a JSON patch that does not apply; the cause is kept for the log. */
-function rejected(why: string): StatusError {
+function rejected(why: string | Error): StatusError {
   return new StatusError('Invalid', 'the server rejected our request due to an error in our request', {
     details: {},
-    cause: new Error(why),
+    cause: typeof why === 'string' ? new Error(why) : why,
   });
 }
 
@@ -124,7 +127,7 @@ function replace(context: Context, holder: Holder, path: string, value: unknown)
 
 function testValue(holder: Holder, path: string, value: unknown): void {
   const actual = path === '' ? { found: true, value: holder.root } : read(holder, path);
-  if (!jsonEqual(actual.value ?? null, value ?? null)) throw rejected(`testing value ${path} failed`);
+  if (!jsonEqual(actual.value ?? null, value ?? null)) throw rejected(new JsonPatchTestFailed(`testing value ${path} failed`));
 }
 
 function copy(context: Context, holder: Holder, from: string, path: string): void {

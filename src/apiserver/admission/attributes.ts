@@ -15,6 +15,11 @@ export function isResource(r: AdmissionRequest, group: string, plural: string, .
 export const isPod = (r: AdmissionRequest, ...operations: readonly AdmissionOperation[]): boolean =>
   isResource(r, '', 'pods', ...operations);
 
+export const isNamespace = (r: AdmissionRequest): boolean => r.def.ref.group === '' && r.def.ref.plural === 'namespaces';
+
+/** The namespace that a request is in. A namespace counts as being in itself, as upstream has it. */
+export const namespaceOf = (r: AdmissionRequest): string => (isNamespace(r) ? r.name || (r.object?.metadata.name ?? '') : r.namespace);
+
 /** The name that a refusal shows: generateName or "Unknown" where there is no name yet (admission.NewForbidden). */
 function displayName(r: AdmissionRequest): string {
   if (r.name !== '') return r.name;

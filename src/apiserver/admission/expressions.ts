@@ -1,155 +1,84 @@
 /**
- * CEL in admission: the variables that policies and match conditions see, the authorizer, and lazily evaluated variables of a
- * policy (k8s.io/apiserver pkg/admission/plugin/cel).
+ * CEL in admission: the variables that policies and match conditions see, and the lazily evaluated variables of a policy
+ * (k8s.io/apiserver pkg/admission/plugin/cel).
  */
-import { type Cel, type CelScope, type Program, perCallLimit, requestBudget } from '#kube/cel.ts';
-import { celAny } from '#kube/cel-type.ts';
+import { type Cel, CelCompileError, CelCostError, type CelScope, type CompileOptions, type Program, perCallLimit } from '#kube/cel.ts';
+import { celAny, type TypeBuilder, typeBuilder } from '#kube/cel-type.ts';
 import { namespaces } from '#kube/refs.ts';
-import type { AdmissionRequest, Authorize, Decision, ObjectReader, UserInfo } from '../contract.ts';
+import type { Schema } from '#kube/schema.ts';
+import { definition } from '#kube/schema-registry.ts';
+import type { AdmissionRequest, Authorize, ObjectReader } from '../contract.ts';
+import { isNamespace } from './attributes.ts';
+import { type Asker, authorizerValue, createAsker, declareAuthorizer } from './authorizer-library.ts';
+import { namespaceSchema, requestSchema } from './expression-types.ts';
 import { reviewRequest } from './review.ts';
+import type { VersionedRequest } from './versions.ts';
 
 export interface ExpressionDeps {
   readonly cel: Cel;
   readonly objects: Pick<ObjectReader, 'get'>;
-  /** Absent: expressions have no authorizer. */
-  readonly authorize?: Authorize;
+  readonly authorize: Authorize;
 }
 
-interface Check {
-  readonly verb: string;
-  readonly path?: string;
-  readonly group?: string;
-  readonly resource?: string;
-  readonly subresource?: string;
-  readonly namespace?: string;
-  readonly name?: string;
+export interface NamedExpression {
+  readonly name: string;
+  readonly expression: string;
 }
 
-/** One link of `authorizer.group(…).resource(…).check(…)`. */
-class Asking {
-  readonly user: UserInfo;
-  readonly check: Partial<Check>;
-  constructor(user: UserInfo, check: Partial<Check> = {}) {
-    this.user = user;
-    this.check = check;
-  }
-}
-class PathCheck extends Asking {}
-class GroupCheck extends Asking {}
-class ResourceCheck extends Asking {}
-class Authorizer extends Asking {
-  /** What the request itself is about. */
-  readonly requestResource: ResourceCheck;
-  constructor(user: UserInfo, check: Partial<Check> = {}) {
-    super(user);
-    this.requestResource = new ResourceCheck(user, check);
-  }
-}
-class Answer {
-  readonly decision: Decision | undefined;
-  readonly error: string | undefined;
-  constructor(decision: Decision | undefined, error: string | undefined) {
-    this.decision = decision;
-    this.error = error;
-  }
-}
-
-function decide(authorize: Authorize, asking: Asking, verb: string, signal: AbortSignal): Answer {
-  const { path, group = '', resource = '', subresource = '', namespace = '', name = '' } = asking.check;
-  try {
-    const decision = authorize(
-      {
-        user: asking.user,
-        verb,
-        resourceRequest: path === undefined,
-        group,
-        version: '*',
-        resource,
-        subresource,
-        namespace,
-        name,
-        path: path ?? '',
-      },
-      signal,
-    );
-    if (decision instanceof Promise) return new Answer(undefined, 'the authorizer of this cluster cannot be asked in an expression');
-    return new Answer(decision, undefined);
-  } catch (error) {
-    return new Answer(undefined, error instanceof Error ? error.message : String(error));
-  }
-}
-
-function declareAuthorizer(scope: CelScope, authorize: Authorize): void {
-  const name = 'kubernetes.authorization';
-  for (const [type, ctor] of Object.entries({ PathCheck, GroupCheck, ResourceCheck }))
-    scope.declareType(`${name}.${type}`, {}, ctor as never);
-  scope.declareType(`${name}.Authorizer`, { requestResource: `${name}.ResourceCheck` }, Authorizer as never);
-  scope.declareType(`${name}.Decision`, {}, Answer as never);
-  const never = new AbortController().signal;
-  scope.define(`${name}.Authorizer.path(string): ${name}.PathCheck`, (a: Authorizer, path: string) => new PathCheck(a.user, { path }));
-  scope.define(`${name}.Authorizer.group(string): ${name}.GroupCheck`, (a: Authorizer, group: string) => new GroupCheck(a.user, { group }));
-  scope.define(
-    `${name}.Authorizer.serviceAccount(string, string): ${name}.Authorizer`,
-    (_: Authorizer, namespace: string, account: string) => {
-      const groups = ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'];
-      return new Authorizer({ name: `system:serviceaccount:${namespace}:${account}`, groups });
-    },
-  );
-  scope.define(
-    `${name}.GroupCheck.resource(string): ${name}.ResourceCheck`,
-    (a: GroupCheck, resource: string) => new ResourceCheck(a.user, { ...a.check, resource }),
-  );
-  for (const field of ['subresource', 'namespace', 'name'] as const) {
-    scope.define(
-      `${name}.ResourceCheck.${field}(string): ${name}.ResourceCheck`,
-      (a: ResourceCheck, value: string) => new ResourceCheck(a.user, { ...a.check, [field]: value }),
-    );
-  }
-  for (const type of ['PathCheck', 'ResourceCheck']) {
-    scope.define(`${name}.${type}.check(string): ${name}.Decision`, (a: Asking, verb: string) => decide(authorize, a, verb, never));
-  }
-  scope.define(`${name}.Decision.allowed(): bool`, (a: Answer) => a.decision?.decision === 'allow');
-  scope.define(`${name}.Decision.errored(): bool`, (a: Answer) => a.error !== undefined);
-  scope.define(`${name}.Decision.error(): string`, (a: Answer) => a.error ?? '');
-  scope.define(`${name}.Decision.reason(): string`, (a: Answer) => a.decision?.reason ?? '');
-  scope.declareVariable('authorizer', `${name}.Authorizer`);
-}
-
-export interface CompiledVariables {
-  readonly names: readonly string[];
-  readonly programs: ReadonlyMap<string, Program>;
+/** What the expressions of one policy or webhook may name. */
+export interface ScopeOptions {
+  readonly params: boolean;
+  readonly variables?: readonly NamedExpression[];
+  /** The types of `object` and `oldObject`, and of `params`, where they are to be checked; default: any. */
+  readonly types?: { readonly object: Schema; readonly params?: Schema };
 }
 
 /** The scope in which the expressions of one policy are compiled. */
 export interface PolicyScope {
-  readonly compile: CelScope['compile'];
-  /** Declares the policy's variables; they may use one another, but not in circles. Once for a scope. Throws CelCompileError. */
-  readonly declareVariables: (variables: readonly { readonly name: string; readonly expression: string }[]) => CompiledVariables;
-  /** What expressions see for a request. */
-  readonly bind: (request: AdmissionRequest, params: unknown, variables?: CompiledVariables) => Bound;
+  /** Throws CelCompileError. `plain`: the expression may not use the authorizer. */
+  readonly compile: (expression: string, options?: CompileOptions & { readonly plain?: boolean }) => Program;
+  /** What is wrong with variables, by their index; such a variable is there but cannot be read. */
+  readonly errors: ReadonlyMap<number, CelCompileError>;
+  /** What expressions see of a request. */
+  readonly bind: (request: VersionedRequest, params: unknown) => Bound;
 }
 
 export interface Bound {
-  /** Evaluates under the request's budget. Throws what Program.evaluate throws. */
-  readonly evaluate: (program: Program) => unknown;
+  /** Evaluates what the budget allows. Rejects with OutOfBudget, or with Error where the expression fails. */
+  readonly evaluate: (program: Program) => Promise<unknown>;
+  /** Sets what the evaluations that follow may cost together. */
+  readonly refill: (units: number) => void;
 }
 
-const ownCheck = (r: AdmissionRequest): Partial<Check> => ({
-  group: r.def.ref.group,
-  resource: r.def.ref.plural,
-  subresource: r.subresource,
-  namespace: r.namespace,
-  name: r.name,
-});
+/** Upstream's words when all expressions together have cost too much (ErrOutOfBudget). */
+export class OutOfBudget extends Error {
+  constructor() {
+    super('validation failed due to running out of cost budget, no further validation rules will be run');
+  }
+}
 
-export function createPolicyScope(deps: ExpressionDeps, hasParams: boolean): PolicyScope {
-  const scope = deps.cel.scope();
-  for (const name of ['object', 'oldObject', 'request', 'namespaceObject', ...(hasParams ? ['params'] : [])])
-    scope.declareVariable(name, 'dyn');
-  const { authorize } = deps;
-  if (authorize !== undefined) declareAuthorizer(scope, authorize);
-  // One class per scope: the library knows types by their classes.
-  class Variables extends Map<string, unknown> {
+/** RuntimeCELCostBudgetMatchConditions. */
+export const matchConditionsBudget = 2_500_000;
+
+const resolve = (name: string): Schema => definition(name) ?? {};
+
+/** A scope with everything but the authorizer and variables. */
+function plainScope(cel: Cel, options: ScopeOptions): { scope: CelScope; types: TypeBuilder } {
+  const scope = cel.scope();
+  const types = typeBuilder(scope, resolve);
+  const { types: given } = options;
+  const object = given === undefined ? 'dyn' : types.typeOf(given.object, true).name;
+  scope.declareVariable('object', object);
+  scope.declareVariable('oldObject', object);
+  scope.declareVariable('request', types.typeOf(requestSchema).name);
+  scope.declareVariable('namespaceObject', types.typeOf(namespaceSchema).name);
+  if (options.params) scope.declareVariable('params', given?.params === undefined ? 'dyn' : types.typeOf(given.params, true).name);
+  return { scope, types };
+}
+
+/** One class for each policy: the library knows types by their classes. */
+function variablesClass() {
+  return class Variables extends Map<string, unknown> {
     readonly #read: (name: string) => unknown;
     readonly #known = new Map<string, unknown>();
     constructor(read: (name: string) => unknown) {
@@ -157,48 +86,168 @@ export function createPolicyScope(deps: ExpressionDeps, hasParams: boolean): Pol
       this.#read = read;
     }
     override get(name: string): unknown {
-      if (!this.#known.has(name)) {
-        // A variable that asks for itself finds nothing.
-        this.#known.set(name, undefined);
-        this.#known.set(name, this.#read(name));
-      }
+      if (!this.#known.has(name)) this.#known.set(name, this.#read(name));
       return this.#known.get(name);
     }
-  }
+    forget(): void {
+      this.#known.clear();
+    }
+  };
+}
+
+interface Compiled {
+  readonly fields: Readonly<Record<string, string>>;
+  readonly programs: ReadonlyMap<string, Program>;
+  readonly errors: ReadonlyMap<number, CelCompileError>;
+}
+
+/** Each variable sees those before it. The scopes cannot be added to, so each is compiled in one of its own. */
+function compileVariables(options: ScopeOptions, scopeWith: (fields: Readonly<Record<string, string>>) => CelScope): Compiled {
   const fields = Object.create(null) as Record<string, string>;
+  const programs = new Map<string, Program>();
+  const errors = new Map<number, CelCompileError>();
+  for (const [i, v] of (options.variables ?? []).entries()) {
+    try {
+      const program = scopeWith({ ...fields }).compile(v.expression);
+      programs.set(v.name, program);
+      // Types with open parameters ([] and {}) are good for anything.
+      fields[v.name] = /<.*\b[A-Z]\b.*>/.test(program.type) ? 'dyn' : program.type;
+    } catch (error) {
+      if (!(error instanceof CelCompileError)) throw error;
+      errors.set(i, error);
+      fields[v.name] = 'dyn';
+    }
+  }
+  return { fields, programs, errors };
+}
+
+const askers = new WeakMap<AdmissionRequest, Asker>();
+
+function askerOf(r: AdmissionRequest, authorize: Authorize): Asker {
+  let found = askers.get(r);
+  if (found === undefined) {
+    found = createAsker(authorize, r.signal);
+    askers.set(r, found);
+  }
+  return found;
+}
+
+interface Objects {
+  readonly object: unknown;
+  readonly oldObject: unknown;
+}
+
+const objects = new WeakMap<VersionedRequest, Objects>();
+
+/** Made once for all policies that match a request in the same version. */
+function objectsOf(r: VersionedRequest): Objects {
+  let found = objects.get(r);
+  if (found === undefined) {
+    const any = (object: object | undefined): unknown => (object === undefined ? null : celAny(object));
+    found = { object: any(r.object), oldObject: any(r.oldObject) };
+    objects.set(r, found);
+  }
+  return found;
+}
+
+/** What all expressions see of a request, but for parameters and variables. */
+function visible(r: VersionedRequest, deps: ExpressionDeps, types: TypeBuilder): Record<string, unknown> {
+  const { requested } = r;
+  const namespace =
+    requested.namespace === '' || isNamespace(requested) ? undefined : deps.objects.get(namespaces, '', requested.namespace);
+  const own = {
+    group: r.def.ref.group,
+    resource: r.def.ref.plural,
+    subresource: r.subresource,
+    namespace: requested.namespace,
+    name: r.name,
+  };
   return {
-    compile: scope.compile,
-    declareVariables: (variables) => {
-      const programs = new Map<string, Program>();
-      for (const v of variables) fields[v.name] = 'dyn';
-      scope.declareType('kubernetes.Variables', fields, Variables as never);
-      scope.declareVariable('variables', 'kubernetes.Variables');
-      for (const v of variables) programs.set(v.name, scope.compile(v.expression));
-      return { names: variables.map((v) => v.name), programs };
+    ...objectsOf(r),
+    request: types.typeOf(requestSchema).convert(reviewRequest(r, '')),
+    namespaceObject: namespace === undefined ? null : types.typeOf(namespaceSchema).convert(namespace),
+    authorizer: authorizerValue(askerOf(requested, deps.authorize), r.user, own),
+  };
+}
+
+/** Compiles the variables, too; what is wrong with them is in `errors`. */
+export function createPolicyScope(deps: ExpressionDeps, options: ScopeOptions): PolicyScope {
+  const Variables = variablesClass();
+  const { scope: plain, types } = plainScope(deps.cel, options);
+  const full = plain.clone();
+  declareAuthorizer(full);
+  const withVariables = (base: CelScope, fields: Readonly<Record<string, string>>): CelScope => {
+    if (options.variables === undefined) return base;
+    const scope = base.clone();
+    scope.declareType('kubernetes.Variables', fields, Variables as never);
+    scope.declareVariable('variables', 'kubernetes.Variables');
+    return scope;
+  };
+  const { fields, programs, errors } = compileVariables(options, (known) => withVariables(full, known));
+  const scope = withVariables(full, fields);
+  let bare: CelScope | undefined;
+  return {
+    errors,
+    compile: (expression, how = {}) => {
+      if (how.plain !== true) return scope.compile(expression, how);
+      bare ??= withVariables(plain, fields);
+      return bare.compile(expression, how);
     },
-    bind: (request, params, variables) => {
-      let budget = requestBudget;
-      const namespace = request.namespace === '' ? undefined : deps.objects.get(namespaces, '', request.namespace);
-      const values: Record<string, unknown> = {
-        object: request.object === undefined ? null : celAny(request.object),
-        oldObject: request.oldObject === undefined ? null : celAny(request.oldObject),
-        request: celAny(reviewRequest(request, '')),
-        namespaceObject: namespace === undefined ? null : celAny(namespace),
-        params: params === undefined ? null : celAny(params),
-        authorizer: new Authorizer(request.user, ownCheck(request)),
+    bind: (request, params) => {
+      let budget = 0;
+      const values = { ...visible(request, deps, types), params: params === undefined ? null : celAny(params) };
+      const run = (program: Program): unknown => {
+        let spent = perCallLimit;
+        try {
+          const { value, cost } = program.evaluate(all, perCallLimit);
+          spent = cost;
+          return value;
+        } catch (error) {
+          if (!(error instanceof CelCostError)) spent = 0;
+          throw error;
+        } finally {
+          budget -= spent;
+        }
       };
-      const evaluate = (program: Program): unknown => {
-        const { value, cost } = program.evaluate(values, Math.min(perCallLimit, Math.max(0, budget)));
-        budget -= cost;
-        return value;
-      };
-      values['variables'] = new Variables((name) => {
-        const program = variables?.programs.get(name);
-        return program === undefined ? undefined : evaluate(program);
+      const variables = new Variables((name) => {
+        const program = programs.get(name);
+        if (program === undefined) throw new Error(`composited variable ${JSON.stringify(name)} fails to compile`);
+        return run(program);
       });
-      return { evaluate };
+      const all: Record<string, unknown> = { ...values, variables };
+      const asker = askerOf(request.requested, deps.authorize);
+      return {
+        refill: (units) => {
+          budget = units;
+        },
+        evaluate: async (program) => {
+          for (;;) {
+            const before: number = budget;
+            const outcome = attempt(() => run(program));
+            const missing = asker.missing();
+            if (missing === undefined) {
+              if (budget < 0) throw new OutOfBudget();
+              if ('value' in outcome) return outcome.value;
+              throw outcome.error;
+            }
+            await missing;
+            budget = before;
+            variables.forget();
+          }
+        },
+      };
     },
   };
+}
+
+type Outcome = { readonly value: unknown } | { readonly error: unknown };
+
+function attempt(run: () => unknown): Outcome {
+  try {
+    return { value: run() };
+  } catch (error) {
+    return { error };
+  }
 }
 
 export interface Condition {
@@ -208,15 +257,27 @@ export interface Condition {
 
 export type ConditionResult = { readonly matched: boolean } | { readonly error: string };
 
-/** Match conditions: one that is false decides, whatever errors others give; with errors and no false one, the error stands. */
-export function matchConditions(bound: Bound, conditions: readonly Condition[]): ConditionResult {
-  let error: string | undefined;
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Upstream's words for an expression that fails. */
+export const evaluationError = (expression: string, error: unknown): string =>
+  error instanceof OutOfBudget ? error.message : `expression '${expression}' resulted in error: ${messageOf(error)}`;
+
+/** Match conditions: one that is false decides, whatever errors others give; with errors and no false one, the errors stand. */
+export async function matchConditions(bound: Bound, conditions: readonly Condition[]): Promise<ConditionResult> {
+  if (conditions.length === 0) return { matched: true };
+  bound.refill(matchConditionsBudget);
+  const errors: string[] = [];
+  let matched = true;
   for (const c of conditions) {
     try {
-      if (bound.evaluate(c.program) !== true) return { matched: false };
-    } catch (e) {
-      error ??= e instanceof Error ? e.message : String(e);
+      if ((await bound.evaluate(c.program)) !== true) matched = false;
+    } catch (error) {
+      if (error instanceof OutOfBudget) return { error: error.message };
+      errors.push(evaluationError(c.program.expression, error));
     }
   }
-  return error === undefined ? { matched: true } : { error };
+  if (!matched) return { matched: false };
+  if (errors.length === 0) return { matched: true };
+  return { error: errors.length === 1 ? (errors[0] ?? '') : `[${[...new Set(errors)].join(', ')}]` };
 }

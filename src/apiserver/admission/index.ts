@@ -4,9 +4,11 @@ import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { Random } from '#platform/random.ts';
 import type { AdmissionPlugin, Authorize, ObjectStore } from '../contract.ts';
+import type { AdmissionMetrics } from './admission-metrics.ts';
 import { createDefaultTolerationSeconds } from './default-toleration-seconds.ts';
 import { createLimitRanger } from './limit-ranger.ts';
 import { createMutatingAdmissionPolicy } from './mutating-policy.ts';
+import { createMutatingWebhooks } from './mutating-webhooks.ts';
 import { createNamespaceLifecycle } from './namespace-lifecycle.ts';
 import { createNodeRestriction } from './node-restriction.ts';
 import { createPodSecurity } from './pod-security.ts';
@@ -24,8 +26,8 @@ import {
 } from './storage-defaults.ts';
 import { taintNodesByCondition } from './taint-nodes-by-condition.ts';
 import { createValidatingAdmissionPolicy } from './validating-policy.ts';
+import { createValidatingWebhooks } from './validating-webhooks.ts';
 import { createWebhookCaller, type DialService } from './webhook-client.ts';
-import { createMutatingWebhooks, createValidatingWebhooks } from './webhooks.ts';
 
 export interface AdmissionDeps {
   readonly objects: ObjectStore;
@@ -38,13 +40,14 @@ export interface AdmissionDeps {
   readonly dialService: DialService;
   /** Plugins of other parts that stand before webhooks and quota: certificates, escalation. */
   readonly others: readonly AdmissionPlugin[];
+  readonly metrics: AdmissionMetrics;
 }
 
 /** The plugins that are on by default. */
 export function createAdmissionPlugins(deps: AdmissionDeps): readonly AdmissionPlugin[] {
-  const { objects, authorize, random, log } = deps;
+  const { objects, authorize, clock, random, log, metrics } = deps;
   const expressions = { cel: createCel(), objects, authorize };
-  const webhooks = { ...expressions, call: createWebhookCaller(deps.dialService), random, log };
+  const webhooks = { ...expressions, call: createWebhookCaller(deps.dialService), clock, random, log, metrics };
   return [
     createNamespaceLifecycle(objects),
     createLimitRanger(objects),

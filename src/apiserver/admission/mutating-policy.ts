@@ -1,121 +1,127 @@
 /** MutatingAdmissionPolicy (k8s.io/apiserver pkg/admission/plugin/policy/mutating). */
-import { mergeObjects } from '#kube/apply-merge.ts';
-import { CelCompileError, type Program } from '#kube/cel.ts';
-import { celToJson, rewriteLiterals } from '#kube/cel-literals.ts';
+import { rewriteLiterals } from '#kube/cel-literals.ts';
 import type { MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding } from '#kube/generated/admissionregistration-v1.ts';
-import { isObject, jsonEqual } from '#kube/json-value.ts';
-import type { Stored } from '#kube/object.ts';
-import { applyJsonPatch } from '#kube/patch-json.ts';
+import { jsonEqual } from '#kube/json-value.ts';
 import { mutatingAdmissionPolicies, mutatingAdmissionPolicyBindings } from '#kube/refs.ts';
+import { StatusError, type StatusReason } from '#kube/status-error.ts';
 import { draftOf } from '../codec.ts';
-import type { AdmissionPlugin, AdmissionRequest, ObjectReader } from '../contract.ts';
-import { resolveDefinition } from '../managed-fields.ts';
+import type { AdmissionPlugin, MutatingRequest } from '../contract.ts';
 import { become, denied } from './attributes.ts';
-import {
-  type Bound,
-  type CompiledVariables,
-  type Condition,
-  createPolicyScope,
-  type ExpressionDeps,
-  matchConditions,
-  type PolicyScope,
-} from './expressions.ts';
-import { isExempt, matchesResources } from './match.ts';
-import { messageOf, PolicyConfigurationError, parametersOf } from './policy.ts';
+import { matchConditions } from './expressions.ts';
+import { isExempt } from './match.ts';
+import { type CompiledMutation, compileMutation, mutatedObject } from './mutations.ts';
+import { type CompiledPolicy, compilePolicy, createPolicySource, type Invocation, messageOf, type PolicyDeps } from './policy.ts';
+import { createHookRounds, type HookRounds } from './reinvocation.ts';
+import { backFrom, inVersion } from './versions.ts';
 
-type Policy = Stored<MutatingAdmissionPolicy>;
-type Binding = Stored<MutatingAdmissionPolicyBinding>;
+type Policy = MutatingAdmissionPolicy;
+type Binding = MutatingAdmissionPolicyBinding;
 
-interface CompiledMutation {
-  readonly kind: 'apply' | 'json';
-  readonly program: Program;
-}
-
-interface Compiled {
-  readonly scope: PolicyScope;
-  readonly variables: CompiledVariables;
-  readonly conditions: readonly Condition[];
+interface Compiled extends CompiledPolicy {
   readonly mutations: readonly CompiledMutation[];
 }
 
-export interface MutatingPolicyDeps extends ExpressionDeps {
-  readonly objects: Pick<ObjectReader, 'get' | 'list' | 'kindOf'>;
+type Mutating = Invocation<Policy, Binding, Compiled>;
+
+/** Why a policy refuses a request. */
+interface Refusal {
+  readonly policy: { readonly metadata: { readonly name: string }; readonly spec?: { readonly failurePolicy?: string } };
+  readonly binding: { readonly metadata: { readonly name: string } } | undefined;
+  readonly message: string;
+  readonly reason?: StatusReason;
 }
 
-function compile(deps: ExpressionDeps, policy: Policy): Compiled {
-  const spec = policy.spec ?? {};
-  const scope = createPolicyScope(deps, spec.paramKind !== undefined);
-  const variables = scope.declareVariables((spec.variables ?? []).map((v) => ({ ...v, expression: rewriteLiterals(v.expression) })));
-  const mutation = (m: NonNullable<typeof spec.mutations>[number]): CompiledMutation => {
-    const kind = m.patchType === 'JSONPatch' ? 'json' : 'apply';
-    const expression = (kind === 'json' ? m.jsonPatch?.expression : m.applyConfiguration?.expression) ?? '';
-    return { kind, program: scope.compile(rewriteLiterals(expression)) };
-  };
-  return {
-    scope,
-    variables,
-    conditions: (spec.matchConditions ?? []).map((c) => ({ name: c.name, program: scope.compile(c.expression, { result: ['bool'] }) })),
-    mutations: (spec.mutations ?? []).map(mutation),
-  };
-}
+/** Cost of all expressions of one mutation (RuntimeCELCostBudget). */
+const mutationBudget = 10_000_000;
 
-/** Changes the object of a request as one mutation says. */
-function mutate(r: AdmissionRequest, bound: Bound, m: CompiledMutation): void {
+/** Changes the object of a request as one mutation says. Rejects with Error. */
+async function mutate(r: MutatingRequest, i: Mutating, m: CompiledMutation): Promise<void> {
   if (r.object === undefined) return;
-  const result = celToJson(bound.evaluate(m.program));
-  if (m.kind === 'apply' && !isObject(result)) throw new Error('type mismatch: apply configuration must be an object');
-  const value = m.kind === 'json' ? applyJsonPatch(r.object, result) : mergeObjects(r.object, result, r.def.schema, resolveDefinition);
-  if (jsonEqual(value, r.object)) return;
-  become(r.object, draftOf(r.def, value, 'Ignore', []));
+  // Each mutation sees what those before it made of the object.
+  const v = inVersion(r, i.def);
+  if (v.object === undefined) return;
+  const bound = i.compiled.scope.bind(v, i.params);
+  bound.refill(mutationBudget);
+  const value = await mutatedObject(bound, m, v.object, i.def);
+  if (jsonEqual(value, v.object)) return;
+  become(r.object, backFrom(v, draftOf(i.def, value, 'Ignore', [])));
 }
 
-export function createMutatingAdmissionPolicy(deps: MutatingPolicyDeps): AdmissionPlugin {
-  const { objects } = deps;
-  // Stored objects never change, so what is made of one is kept with it.
-  const known = new WeakMap<Policy, Compiled | CelCompileError>();
-  const compiledOf = (policy: Policy): Compiled => {
-    let found = known.get(policy);
-    if (found === undefined) {
-      try {
-        found = compile(deps, policy);
-      } catch (error) {
-        if (!(error instanceof CelCompileError)) throw error;
-        found = error;
-      }
-      known.set(policy, found);
-    }
-    if (found instanceof CelCompileError) throw new PolicyConfigurationError(found.message);
-    return found;
-  };
-
-  function apply(r: AdmissionRequest, policy: Policy, binding: Binding): void {
-    const compiled = compiledOf(policy);
-    for (const params of parametersOf(objects, r, policy.spec?.paramKind, binding.spec?.paramRef)) {
-      const matched = matchConditions(compiled.scope.bind(r, params, compiled.variables), compiled.conditions);
-      if ('error' in matched) throw new Error(matched.error);
-      if (!matched.matched) continue;
-      // Each mutation sees what those before it made of the object.
-      for (const m of compiled.mutations) mutate(r, compiled.scope.bind(r, params, compiled.variables), m);
+/** Runs the mutations of an invocation, all of them whatever becomes of each. True when the object has changed. */
+async function mutateAll(r: MutatingRequest, i: Mutating, refuse: (refusal: Refusal) => void): Promise<boolean> {
+  const before = structuredClone(r.object);
+  for (const m of i.compiled.mutations) {
+    try {
+      await mutate(r, i, m);
+    } catch (error) {
+      if (error instanceof StatusError) throw error;
+      refuse({ ...i, message: messageOf(error), reason: 'Invalid' });
     }
   }
+  return !jsonEqual(before, r.object);
+}
 
+const keyOf = ({ policy, binding, params }: Mutating): string =>
+  JSON.stringify([policy.metadata.name, binding.metadata.name, params?.metadata.namespace ?? '', params?.metadata.name ?? '']);
+
+async function invoke(r: MutatingRequest, i: Mutating, rounds: HookRounds, refuse: (refusal: Refusal) => void): Promise<boolean> {
+  const matched = await matchConditions(i.compiled.scope.bind(inVersion(r, i.def), i.params), i.compiled.conditions);
+  if ('error' in matched) refuse({ ...i, message: matched.error, reason: 'Invalid' });
+  if (!('matched' in matched) || !matched.matched || !rounds.mayAsk(r, keyOf(i))) return false;
+  const changed = await mutateAll(r, i, refuse);
+  if (changed) rounds.changed(r);
+  rounds.asked(r, keyOf(i), i.policy.spec?.reinvocationPolicy === 'IfNeeded');
+  return changed;
+}
+
+function refusalText({ policy, binding, message }: Refusal): string {
+  const by =
+    binding === undefined
+      ? `policy ${JSON.stringify(policy.metadata.name)}`
+      : `policy '${policy.metadata.name}' with binding '${binding.metadata.name}'`;
+  return `${by} denied request: ${message}`;
+}
+
+/** The error of the first refusal, with all of them as causes; undefined: none counts. */
+function refusalError(r: MutatingRequest, refusals: readonly Refusal[]): StatusError | undefined {
+  const counting = refusals.filter((e) => e.policy.spec?.failurePolicy !== 'Ignore');
+  const [first] = counting;
+  if (first === undefined) return undefined;
+  const { details } = denied(r, '');
+  return new StatusError(first.reason ?? 'Forbidden', refusalText(first), {
+    code: 403,
+    details: { ...details, causes: counting.map((e) => ({ message: refusalText(e) })) },
+  });
+}
+
+export function createMutatingAdmissionPolicy(deps: PolicyDeps): AdmissionPlugin {
+  const rounds = createHookRounds();
+  const source = createPolicySource<Policy, Binding, Compiled>(
+    deps,
+    { policies: mutatingAdmissionPolicies, bindings: mutatingAdmissionPolicyBindings },
+    (policy) => {
+      const compiled = compilePolicy(deps, policy, rewriteLiterals);
+      return { ...compiled, mutations: (policy.spec?.mutations ?? []).map((m) => compileMutation(compiled.scope, m)) };
+    },
+  );
   return {
     name: 'MutatingAdmissionPolicy',
-    handles: (r) =>
-      !isExempt(r) && r.object !== undefined && r.subresource === '' && (r.operation === 'CREATE' || r.operation === 'UPDATE'),
-    admit: (r) => {
-      for (const binding of objects.list(mutatingAdmissionPolicyBindings, '')) {
-        const policy = objects.get(mutatingAdmissionPolicies, '', binding.spec?.policyName ?? '');
-        if (policy === undefined || !matchesResources(policy.spec?.matchConstraints ?? {}, r, objects)) continue;
-        if (binding.spec?.matchResources !== undefined && !matchesResources(binding.spec.matchResources, r, objects)) continue;
-        try {
-          apply(r, policy, binding);
-        } catch (error) {
-          if (policy.spec?.failurePolicy === 'Ignore') continue;
-          const names = `MutatingAdmissionPolicy '${policy.metadata.name}' with binding '${binding.metadata.name}'`;
-          throw denied(r, `${names} denied request: ${messageOf(error)}`);
-        }
+    handles: (r) => !isExempt(r) && r.object !== undefined && r.operation !== 'DELETE',
+    admit: async (r) => {
+      const steps = source.stepsFor(r);
+      if (steps.length === 0) return;
+      const refusals: Refusal[] = steps.flatMap((s) => ('fault' in s ? { ...s, message: s.fault } : []));
+      rounds.begin(r);
+      let changed = false;
+      for (const step of steps) {
+        if ('fault' in step) continue;
+        if (await invoke(r, step, rounds, (refusal) => refusals.push(refusal))) changed = true;
       }
+      // As upstream, also the last that changed the object is asked again if it wants to be.
+      if (changed) rounds.changed(r);
+      rounds.end(r);
+      const error = refusalError(r, refusals);
+      if (error !== undefined) throw error;
     },
   };
 }

@@ -1,19 +1,25 @@
+import { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { createCel } from '#kube/cel.ts';
+import type { KindDef } from '#kube/kind.ts';
 import { configMaps, deployments, namespaces, pods, validatingAdmissionPolicies, validatingWebhookConfigurations } from '#kube/refs.ts';
+import { fakeClock } from '#platform/fake-clock.ts';
 import { memoryLogger } from '#platform/log.ts';
 import { seededRandom } from '#platform/random.ts';
 import type { AdmissionRequest, Authorize } from '../contract.ts';
 import { fakeObjects } from '../fake-objects.ts';
-import { type MatchRule, matchesRule } from './match.ts';
+import { createAdmissionMetrics } from './admission-metrics.ts';
+import { type MatchRule, matchesRule, matchingVersion } from './match.ts';
 import { createMutatingAdmissionPolicy } from './mutating-policy.ts';
+import { createMutatingWebhooks } from './mutating-webhooks.ts';
 import { createPolicyExpressions } from './policy-expressions.ts';
 import { ask, onlyConfigMaps } from './testing.ts';
 import { createValidatingAdmissionPolicy } from './validating-policy.ts';
+import { createValidatingWebhooks } from './validating-webhooks.ts';
 import type { WebhookCall } from './webhook-client.ts';
-import { createMutatingWebhooks, createValidatingWebhooks } from './webhooks.ts';
 
 const cel = createCel();
+const allowAll: Authorize = () => ({ decision: 'allow', reason: '' });
 const group = { apiVersion: 'admissionregistration.k8s.io/v1' };
 const everything = { operations: ['*'], apiGroups: ['*'], apiVersions: ['*'], resources: ['*/*'] };
 const deployment = (replicas: number, metadata: object = {}): object => ({
@@ -44,18 +50,24 @@ describe('rules', () => {
     [rule(['pods'], { apiGroups: ['apps'] }), request(pods), false],
     [rule(['pods'], { resourceNames: ['other'] }), request(pods), false],
   ])('%j', (r, q, expected) => {
-    expect(matchesRule(r, q, true)).toBe(expected);
+    expect(matchesRule(r, q, q.def)).toBe(expected);
   });
 
-  test('versions count only where the match is to be exact', () => {
-    const r = rule(['pods'], { apiVersions: ['v2'] });
-    expect(matchesRule(r, request(pods), true)).toBe(true);
-    expect(matchesRule(r, request(pods), false)).toBe(false);
+  test('another version of the resource counts unless the match is to be exact, but its own comes first', () => {
+    const v2 = { ref: { ...pods, version: 'v2' } } as unknown as KindDef;
+    const v3 = { ref: { ...pods, version: 'v3' } } as unknown as KindDef;
+    const objects = { ...fakeObjects(), equivalents: () => [v2, v3] };
+    const q = request(pods);
+    const versions = (...apiVersions: string[]): MatchRule => rule(['pods'], { apiVersions });
+    expect(matchingVersion([versions('v3'), versions('v2')], 'Equivalent', q, objects)).toBe(v3);
+    expect(matchingVersion([versions('v2'), versions('v1')], 'Equivalent', q, objects)).toBe(q.def);
+    expect(matchingVersion([versions('v2')], 'Exact', q, objects)).toBeUndefined();
+    expect(matchingVersion([versions('v9')], 'Equivalent', q, objects)).toBeUndefined();
   });
 });
 
 describe('ValidatingAdmissionPolicy', () => {
-  const setup = (spec: object, binding: object = {}, authorize?: Authorize) => {
+  const setup = (spec: object, binding: object = {}, authorize: Authorize = allowAll) => {
     const objects = fakeObjects();
     objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default', labels: { env: 'prod' } } });
     objects.put({
@@ -73,7 +85,7 @@ describe('ValidatingAdmissionPolicy', () => {
     const withKinds = { ...objects, kindOf: onlyConfigMaps };
     return {
       objects,
-      plugins: [createValidatingAdmissionPolicy({ cel, objects: withKinds, ...(authorize === undefined ? {} : { authorize }) })],
+      plugins: [createValidatingAdmissionPolicy({ cel, objects: withKinds, authorize })],
     };
   };
   const limit = { validations: [{ expression: 'object.spec.replicas <= 5' }] };
@@ -89,7 +101,7 @@ describe('ValidatingAdmissionPolicy', () => {
   test.each<[string, object, string]>([
     ['message', { message: 'too many' }, 'too many'],
     ['messageExpression', { message: 'x', messageExpression: "'at most 5, not ' + string(object.spec.replicas)" }, 'at most 5, not 6'],
-    ['a messageExpression that fails', { message: 'x', messageExpression: 'object.nothing' }, 'x'],
+    ['a messageExpression that fails', { message: 'x', messageExpression: "'not ' + object.nothing" }, 'x'],
   ])('tells its %s', async (_what, more, text) => {
     const { plugins } = setup({ validations: [{ expression: 'object.spec.replicas <= 5', ...more }] });
     await expect(ask(plugins, deployments, { object: deployment(6) })).rejects.toThrow(`denied request: ${text}`);
@@ -173,7 +185,9 @@ describe('ValidatingAdmissionPolicy', () => {
       ],
       validations: [{ expression: 'variables.a == 1' }],
     };
-    await expect(ask(setup(circle).plugins, deployments, { object: deployment(1) })).rejects.toThrow('resulted in error');
+    await expect(ask(setup(circle).plugins, deployments, { object: deployment(1) })).rejects.toThrow(
+      "ValidatingAdmissionPolicy 'p' denied request: failed to configure policy: compilation error: compilation failed: ERROR: <input>:1:11: undefined field 'b'",
+    );
   });
 });
 
@@ -188,7 +202,7 @@ describe('MutatingAdmissionPolicy', () => {
       spec: { matchConstraints: { resourceRules: [everything] }, ...spec },
     } as never);
     objects.put({ ...group, kind: 'MutatingAdmissionPolicyBinding', metadata: { name: 'b' }, spec: { policyName: 'p' } } as never);
-    return [createMutatingAdmissionPolicy({ cel, objects: { ...objects, kindOf: onlyConfigMaps } })];
+    return [createMutatingAdmissionPolicy({ cel, objects: { ...objects, kindOf: onlyConfigMaps }, authorize: allowAll })];
   };
   const applying = (expression: string): object => ({ patchType: 'ApplyConfiguration', applyConfiguration: { expression } });
   const patching = (expression: string): object => ({ patchType: 'JSONPatch', jsonPatch: { expression } });
@@ -213,14 +227,14 @@ describe('MutatingAdmissionPolicy', () => {
     expect(await ask(chosen, deployments, { object: deployment(1) })).toMatchObject({ spec: { replicas: 1 } });
     const broken = [applying('Object{spec: Object.spec{replicas: object.spec.nothing}}')];
     await expect(ask(setup({ mutations: broken }), deployments, { object: deployment(1) })).rejects.toThrow(
-      "MutatingAdmissionPolicy 'p' with binding 'b' denied request: no such key: nothing",
+      "policy 'p' with binding 'b' denied request: expression 'Object{spec: Object.spec{replicas: object.spec.nothing}}' resulted in error: no such key: nothing",
     );
     await expect(ask(setup({ mutations: broken, failurePolicy: 'Ignore' }), deployments, { object: deployment(1) })).resolves.toBeDefined();
   });
 });
 
 test('policies and webhooks whose expressions do not compile are refused when they are written', async () => {
-  const plugins = [createPolicyExpressions({ cel, objects: fakeObjects() })];
+  const plugins = [createPolicyExpressions({ cel, objects: fakeObjects(), authorize: allowAll })];
   const policy = (spec: object): object => ({ metadata: { name: 'p' }, spec });
   await expect(
     ask(plugins, validatingAdmissionPolicies, {
@@ -263,7 +277,8 @@ describe('webhooks', () => {
       const { uid } = (c.body as { request: { uid: string } }).request;
       return { apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid, ...response } };
     };
-    const deps = { cel, objects, call, random: seededRandom(1), log: memoryLogger() };
+    const metrics = createAdmissionMetrics(new Registry());
+    const deps = { cel, objects, call, clock: fakeClock(), random: seededRandom(1), log: memoryLogger(), authorize: allowAll, metrics };
     return { calls, plugins: [kind === 'Mutating' ? createMutatingWebhooks(deps) : createValidatingWebhooks(deps)] };
   };
   const configMap = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'm', namespace: 'default' }, data: { a: '1' } };

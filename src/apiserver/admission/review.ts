@@ -1,8 +1,12 @@
 /** The request part of an AdmissionReview: what webhooks get and what expressions know as `request`. */
+
 import type { JsonObject } from '#kube/json-value.ts';
 import { own } from '#kube/json-value.ts';
+import type { KindDef } from '#kube/kind.ts';
 import { splitApiVersion } from '#kube/refs.ts';
 import type { AdmissionRequest } from '../contract.ts';
+import { namespaceOf } from './attributes.ts';
+import type { VersionedRequest } from './versions.ts';
 
 function kindOf(r: AdmissionRequest): JsonObject {
   const body = (r.object ?? r.oldObject) as JsonObject | undefined;
@@ -15,24 +19,23 @@ function kindOf(r: AdmissionRequest): JsonObject {
   return { ...splitApiVersion(apiVersion), kind };
 }
 
+const resourceOf = ({ ref }: KindDef): JsonObject => ({ group: ref.group, version: ref.version, resource: ref.plural });
+
 /** Without the object and the old object, which callers add in the form they need. */
-export function reviewRequest(r: AdmissionRequest, uid: string): JsonObject {
-  const { group, version, plural } = r.def.ref;
-  const kind = kindOf(r);
-  const resource = { group, version, resource: plural };
-  const sub = r.subresource === '' ? {} : { subResource: r.subresource };
-  const requestSub = r.subresource === '' ? {} : { requestSubResource: r.subresource };
+export function reviewRequest(r: VersionedRequest, uid: string): JsonObject {
+  const { requested, subresource } = r;
+  const namespace = namespaceOf(requested);
   const { name, uid: userId, groups, extra } = r.user;
   return {
     uid,
-    kind,
-    resource,
-    ...sub,
-    requestKind: kind,
-    requestResource: resource,
-    ...requestSub,
+    kind: kindOf(r),
+    resource: resourceOf(r.def),
+    ...(subresource === '' ? {} : { subResource: subresource }),
+    requestKind: kindOf(requested),
+    requestResource: resourceOf(requested.def),
+    ...(subresource === '' ? {} : { requestSubResource: subresource }),
     ...(r.name === '' ? {} : { name: r.name }),
-    ...(r.namespace === '' ? {} : { namespace: r.namespace }),
+    ...(namespace === '' ? {} : { namespace }),
     operation: r.operation,
     userInfo: {
       username: name,

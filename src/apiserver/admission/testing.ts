@@ -1,20 +1,30 @@
 /** Admission requests for tests of plugins. */
+import { Registry } from 'prom-client';
 import type { Draft, KindDef } from '#kube/kind.ts';
 import type { KubeObject } from '#kube/object.ts';
 import { configMaps, type ResourceRef } from '#kube/refs.ts';
+import { kindSchema } from '#kube/schema-registry.ts';
+import { fakeClock } from '#platform/fake-clock.ts';
 import type { AdmissionPlugin, AdmissionRequest, UserInfo } from '../contract.ts';
+import { type AdmissionMetrics, createAdmissionMetrics } from './admission-metrics.ts';
+import { createAdmissionChain } from './chain.ts';
 
 export interface AskOptions extends Partial<Omit<AdmissionRequest, 'def' | 'object' | 'oldObject' | 'user'>> {
   readonly object?: object;
   readonly oldObject?: object;
   readonly user?: UserInfo;
   readonly warnings?: string[];
+  /** Audit annotations. */
+  readonly annotations?: Map<string, string>;
+  readonly metrics?: AdmissionMetrics;
+  /** The kind, where more of it is needed than its names. */
+  readonly def?: KindDef;
 }
 
 /** What happens to a request: the object as the plugins leave it. Rejects with what a plugin throws. */
 export async function ask(plugins: readonly AdmissionPlugin[], ref: ResourceRef, options: AskOptions = {}): Promise<Draft> {
   const object = options.object === undefined ? undefined : (structuredClone(options.object) as Draft);
-  const { warnings } = options;
+  const { warnings, annotations } = options;
   const request: AdmissionRequest = {
     operation: 'CREATE',
     subresource: '',
@@ -24,15 +34,16 @@ export async function ask(plugins: readonly AdmissionPlugin[], ref: ResourceRef,
     dryRun: false,
     signal: new AbortController().signal,
     warn: (message) => warnings?.push(message),
-    audit: () => undefined,
+    audit: (key, value) => annotations?.set(key, value),
     ...options,
     user: options.user ?? { name: 'alice', groups: ['system:authenticated'] },
-    def: { ref, schema: {} } as KindDef,
+    def: options.def ?? ({ ref, schema: kindSchema(ref.group, ref.version, ref.kind) ?? {} } as KindDef),
     object,
     oldObject: options.oldObject as KubeObject | undefined,
   };
-  for (const plugin of plugins) if (plugin.admit !== undefined && plugin.handles(request)) await plugin.admit(request);
-  for (const plugin of plugins) if (plugin.validate !== undefined && plugin.handles(request)) await plugin.validate(request);
+  const chain = createAdmissionChain(plugins, { metrics: options.metrics ?? createAdmissionMetrics(new Registry()), clock: fakeClock() });
+  await chain.admit(request);
+  await chain.validate(request);
   return object ?? ({ apiVersion: '', kind: '', metadata: {} } as Draft);
 }
 

@@ -1,25 +1,25 @@
 /** ValidatingAdmissionPolicy (k8s.io/apiserver pkg/admission/plugin/policy/validating). */
-import { CelCompileError, type Program } from '#kube/cel.ts';
+import type { Program } from '#kube/cel.ts';
 import type { ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, Validation } from '#kube/generated/admissionregistration-v1.ts';
-import type { Stored } from '#kube/object.ts';
 import { validatingAdmissionPolicies, validatingAdmissionPolicyBindings } from '#kube/refs.ts';
 import { StatusError, type StatusReason, statusCodes } from '#kube/status-error.ts';
-import type { AdmissionPlugin, AdmissionRequest, ObjectReader } from '../contract.ts';
+import type { AdmissionPlugin, AdmissionRequest } from '../contract.ts';
 import { denied } from './attributes.ts';
+import { type Bound, evaluationError, matchConditions, OutOfBudget } from './expressions.ts';
+import { isExempt } from './match.ts';
 import {
-  type Bound,
-  type CompiledVariables,
-  type Condition,
-  createPolicyScope,
-  type ExpressionDeps,
-  matchConditions,
-  type PolicyScope,
-} from './expressions.ts';
-import { isExempt, matchesResources } from './match.ts';
-import { messageOf, PolicyConfigurationError, parametersOf } from './policy.ts';
+  type CompiledPolicy,
+  compilePolicy,
+  createPolicySource,
+  type Invocation,
+  type PolicyDeps,
+  type Step,
+  versionsOf,
+} from './policy.ts';
+import type { VersionedRequest } from './versions.ts';
 
-type Policy = Stored<ValidatingAdmissionPolicy>;
-type Binding = Stored<ValidatingAdmissionPolicyBinding>;
+type Policy = ValidatingAdmissionPolicy;
+type Binding = ValidatingAdmissionPolicyBinding;
 
 interface CompiledValidation {
   readonly validation: Validation;
@@ -27,50 +27,64 @@ interface CompiledValidation {
   readonly message: Program | undefined;
 }
 
-interface Compiled {
-  readonly scope: PolicyScope;
-  readonly variables: CompiledVariables;
-  readonly conditions: readonly Condition[];
+interface Compiled extends CompiledPolicy {
   readonly validations: readonly CompiledValidation[];
   readonly annotations: readonly { readonly key: string; readonly program: Program }[];
 }
 
+type Validating = Invocation<Policy, Binding, Compiled>;
+
+/** Something that a validation has against a request. */
 interface Finding {
-  readonly message: string;
-  readonly reason: StatusReason;
   readonly index: number;
+  readonly message: string;
+  readonly reason?: StatusReason;
 }
 
-export interface ValidatingPolicyDeps extends ExpressionDeps {
-  readonly objects: Pick<ObjectReader, 'get' | 'list' | 'kindOf'>;
+interface Evaluated {
+  readonly findings: readonly Finding[];
+  /** Values of audit annotations, by key. */
+  readonly annotations: readonly (readonly [key: string, value: string])[];
+  /** Annotations that cannot be made refuse the request. */
+  readonly annotationErrors: readonly string[];
 }
 
-function compile(deps: ExpressionDeps, policy: Policy): Compiled {
-  const spec = policy.spec ?? {};
-  const scope = createPolicyScope(deps, spec.paramKind !== undefined);
-  const variables = scope.declareVariables(spec.variables ?? []);
+const nothing: Evaluated = { findings: [], annotations: [], annotationErrors: [] };
+
+/** RuntimeCELCostBudget: once for validations with their messages, once for audit annotations. */
+const budget = 10_000_000;
+/** MaxEvaluatedMessageExpressionSizeBytes. */
+const maxMessageBytes = 5 * 1024;
+const maxAnnotationBytes = 10 * 1024;
+
+function compile(deps: PolicyDeps, policy: Policy): Compiled {
+  const compiled = compilePolicy(deps, policy);
+  const { scope } = compiled;
   return {
-    scope,
-    variables,
-    conditions: (spec.matchConditions ?? []).map((c) => ({ name: c.name, program: scope.compile(c.expression, { result: ['bool'] }) })),
-    validations: (spec.validations ?? []).map((validation) => ({
+    ...compiled,
+    validations: (policy.spec?.validations ?? []).map((validation) => ({
       validation,
-      program: scope.compile(validation.expression, { result: ['bool'] }),
-      message: validation.messageExpression ? scope.compile(validation.messageExpression, { result: ['string'] }) : undefined,
+      program: scope.compile(validation.expression, { result: ['bool'], exact: true }),
+      message: validation.messageExpression
+        ? scope.compile(validation.messageExpression, { result: ['string'], exact: true, plain: true })
+        : undefined,
     })),
-    annotations: (spec.auditAnnotations ?? []).map((a) => ({
+    annotations: (policy.spec?.auditAnnotations ?? []).map((a) => ({
       key: a.key,
-      program: scope.compile(a.valueExpression, { result: ['string', 'null'] }),
+      program: scope.compile(a.valueExpression, { result: ['string', 'null'], exact: true, plain: true }),
     })),
   };
 }
 
-function failureMessage(bound: Bound, v: CompiledValidation): string {
+/** Throws OutOfBudget. */
+async function failureMessage(bound: Bound, v: CompiledValidation): Promise<string> {
   if (v.message !== undefined) {
     try {
-      const text = bound.evaluate(v.message);
-      if (typeof text === 'string' && text.trim() !== '' && !text.includes('\n')) return text.trim();
-    } catch {
+      const text = await bound.evaluate(v.message);
+      const usable = typeof text === 'string' && !text.trim().includes('\n') && Buffer.byteLength(text.trim()) <= maxMessageBytes;
+      if (usable && text.trim() !== '') return text.trim();
+    } catch (error) {
+      if (error instanceof OutOfBudget) throw error;
       // The fixed message stands in for one that cannot be made.
     }
   }
@@ -83,115 +97,138 @@ const reasonOf = (text: string | undefined): StatusReason => {
   return known.find((r) => r === text) ?? 'Invalid';
 };
 
-function runValidations(bound: Bound, compiled: Compiled, failClosed: boolean): Finding[] {
-  const findings: Finding[] = [];
-  for (const [index, v] of compiled.validations.entries()) {
-    try {
-      if (bound.evaluate(v.program) === true) continue;
-      findings.push({ index, message: failureMessage(bound, v), reason: reasonOf(v.validation.reason) });
-    } catch (error) {
-      const message = `expression '${v.validation.expression.trim()}' resulted in error: ${messageOf(error)}`;
-      if (failClosed) findings.push({ index, message, reason: 'Invalid' });
-    }
+async function runValidation(
+  bound: Bound,
+  v: CompiledValidation,
+  index: number,
+): Promise<(Finding & { readonly failed?: true }) | undefined> {
+  try {
+    if ((await bound.evaluate(v.program)) === true) return undefined;
+  } catch (error) {
+    if (error instanceof OutOfBudget) throw error;
+    return { index, message: evaluationError(v.validation.expression, error), failed: true };
   }
-  return findings;
+  try {
+    return { index, message: await failureMessage(bound, v), reason: reasonOf(v.validation.reason) };
+  } catch (error) {
+    if (!(error instanceof OutOfBudget)) throw error;
+    return { index, message: `failed messageExpression: ${error.message}`, failed: true };
+  }
 }
 
-function annotate(r: AdmissionRequest, bound: Bound, policy: Policy, compiled: Compiled): void {
+async function runValidations(bound: Bound, { compiled, policy }: Validating): Promise<Finding[]> {
+  const failClosed = policy.spec?.failurePolicy !== 'Ignore';
+  const findings: Finding[] = [];
+  bound.refill(budget);
+  try {
+    for (const [index, v] of compiled.validations.entries()) {
+      const finding = await runValidation(bound, v, index);
+      if (finding !== undefined && (finding.failed !== true || failClosed)) findings.push(finding);
+    }
+    return findings;
+  } catch (error) {
+    if (!(error instanceof OutOfBudget)) throw error;
+    return failClosed ? [{ index: 0, message: error.message }] : [];
+  }
+}
+
+async function runAnnotations(bound: Bound, { compiled, policy }: Validating): Promise<Omit<Evaluated, 'findings'>> {
+  const failClosed = policy.spec?.failurePolicy !== 'Ignore';
+  const annotations: (readonly [string, string])[] = [];
+  const annotationErrors: string[] = [];
+  bound.refill(budget);
   for (const a of compiled.annotations) {
     try {
-      const value = bound.evaluate(a.program);
-      if (typeof value === 'string' && value !== '') r.audit(`${policy.metadata.name}/${a.key}`, value);
-    } catch {
-      // An annotation that cannot be made is left out.
+      const value = await bound.evaluate(a.program);
+      const text = typeof value === 'string' ? value.trim() : '';
+      if (text !== '') annotations.push([a.key, Buffer.from(text).subarray(0, maxAnnotationBytes).toString('utf8')]);
+    } catch (error) {
+      if (failClosed) annotationErrors.push(evaluationError(a.program.expression, error));
+      if (error instanceof OutOfBudget) break;
     }
   }
+  return { annotations, annotationErrors };
 }
 
-function refusal(r: AdmissionRequest, policy: Policy, binding: Binding, finding: Finding): StatusError {
-  const message = `ValidatingAdmissionPolicy '${policy.metadata.name}' with binding '${binding.metadata.name}' denied request: ${finding.message}`;
-  const error = denied(r, message);
-  return new StatusError(finding.reason, error.message, {
-    code: statusCodes[finding.reason],
-    details: { ...error.details, causes: [{ message }] },
+async function evaluate(v: VersionedRequest, i: Validating): Promise<Evaluated> {
+  const bound = i.compiled.scope.bind(v, i.params);
+  const matched = await matchConditions(bound, i.compiled.conditions);
+  if ('error' in matched) {
+    return i.policy.spec?.failurePolicy === 'Ignore' ? nothing : { ...nothing, findings: [{ index: 0, message: matched.error }] };
+  }
+  if (!matched.matched) return nothing;
+  const findings = await runValidations(bound, i);
+  return { findings, ...(await runAnnotations(bound, i)) };
+}
+
+/** A refusal, under whose name and why. */
+interface Denial {
+  readonly by: Step<Policy, Binding, Compiled>;
+  readonly message: string;
+  readonly reason?: StatusReason;
+}
+
+function denialError(r: AdmissionRequest, { by, message, reason = 'Invalid' }: Denial): StatusError {
+  const binding = by.binding === undefined ? '' : ` with binding '${by.binding.metadata.name}'`;
+  const text = `ValidatingAdmissionPolicy '${by.policy.metadata.name}'${binding} denied request: ${message}`;
+  const error = denied(r, text);
+  return new StatusError(reason, error.message, {
+    code: statusCodes[reason],
+    details: { ...error.details, causes: [{ message: text }] },
   });
 }
 
-function enforce(r: AdmissionRequest, policy: Policy, binding: Binding, findings: readonly Finding[]): StatusError | undefined {
-  const actions = binding.spec.validationActions;
-  for (const finding of findings) {
-    if (actions.includes('Warn')) {
-      r.warn(
-        `Validation failed for ValidatingAdmissionPolicy '${policy.metadata.name}' with binding '${binding.metadata.name}': ${finding.message}`,
-      );
-    }
+/** Does with a finding what the binding says; gives the refusal, if it is to be one. */
+function enforce(r: AdmissionRequest, i: Validating, finding: Finding): Denial | undefined {
+  const actions = i.binding.spec.validationActions;
+  const policy = i.policy.metadata.name;
+  const binding = i.binding.metadata.name;
+  if (actions.includes('Warn'))
+    r.warn(`Validation failed for ValidatingAdmissionPolicy '${policy}' with binding '${binding}': ${finding.message}`);
+  if (actions.includes('Audit')) {
+    const { message, index } = finding;
+    const failure = { message, policy, binding, expressionIndex: index, validationActions: actions };
+    r.audit('validation.policy.admission.k8s.io/validation_failure', JSON.stringify([failure]));
   }
-  if (actions.includes('Audit') && findings.length > 0) {
-    const failures = findings.map((f) => ({
-      message: f.message,
-      policy: policy.metadata.name,
-      binding: binding.metadata.name,
-      expressionIndex: f.index,
-      validationActions: actions,
-    }));
-    r.audit('validation.policy.admission.k8s.io/validation_failure', JSON.stringify(failures));
-  }
-  const [first] = findings;
-  return first !== undefined && actions.includes('Deny') ? refusal(r, policy, binding, first) : undefined;
+  return actions.includes('Deny') ? { by: i, ...finding } : undefined;
 }
 
-export function createValidatingAdmissionPolicy(deps: ValidatingPolicyDeps): AdmissionPlugin {
-  const { objects } = deps;
-  // Stored objects never change, so what is made of one is kept with it.
-  const known = new WeakMap<Policy, Compiled | CelCompileError>();
-  const compiledOf = (policy: Policy): Compiled => {
-    let found = known.get(policy);
-    if (found === undefined) {
-      try {
-        found = compile(deps, policy);
-      } catch (error) {
-        if (!(error instanceof CelCompileError)) throw error;
-        found = error;
-      }
-      known.set(policy, found);
-    }
-    if (found instanceof CelCompileError) throw new PolicyConfigurationError(found.message);
-    return found;
-  };
+/** Values of one policy's annotations from all its bindings: distinct ones are put together. */
+function publish(r: AdmissionRequest, policy: string, annotations: readonly (readonly [string, string])[]): void {
+  const values = new Map<string, Set<string>>();
+  for (const [key, value] of annotations) values.set(key, (values.get(key) ?? new Set()).add(value));
+  for (const [key, distinct] of values) r.audit(`${policy}/${key}`, [...distinct].join(', '));
+}
 
-  /** What one binding of a policy finds. */
-  function evaluate(r: AdmissionRequest, policy: Policy, binding: Binding): Finding[] {
-    const failClosed = policy.spec?.failurePolicy !== 'Ignore';
-    try {
-      const compiled = compiledOf(policy);
-      return parametersOf(objects, r, policy.spec?.paramKind, binding.spec.paramRef).flatMap((params) => {
-        const bound = compiled.scope.bind(r, params, compiled.variables);
-        const matched = matchConditions(bound, compiled.conditions);
-        if ('error' in matched)
-          return failClosed ? [{ index: 0, message: `match condition error: ${matched.error}`, reason: 'Invalid' as const }] : [];
-        if (!matched.matched) return [];
-        const findings = runValidations(bound, compiled, failClosed);
-        annotate(r, bound, policy, compiled);
-        return findings;
-      });
-    } catch (error) {
-      if (!(error instanceof PolicyConfigurationError)) throw error;
-      return failClosed ? [{ index: 0, message: `failed to configure binding: ${error.message}`, reason: 'Invalid' }] : [];
-    }
-  }
-
+export function createValidatingAdmissionPolicy(deps: PolicyDeps): AdmissionPlugin {
+  const source = createPolicySource<Policy, Binding, Compiled>(
+    deps,
+    { policies: validatingAdmissionPolicies, bindings: validatingAdmissionPolicyBindings },
+    (policy) => compile(deps, policy),
+  );
   return {
     name: 'ValidatingAdmissionPolicy',
     handles: (r) => !isExempt(r),
-    validate: (r) => {
-      const bindings = objects.list(validatingAdmissionPolicyBindings, '');
-      for (const binding of bindings) {
-        const policy = objects.get(validatingAdmissionPolicies, '', binding.spec.policyName);
-        if (policy === undefined || !matchesResources(policy.spec?.matchConstraints ?? {}, r, objects)) continue;
-        if (binding.spec.matchResources !== undefined && !matchesResources(binding.spec.matchResources, r, objects)) continue;
-        const refused = enforce(r, policy, binding, evaluate(r, policy, binding));
-        if (refused !== undefined) throw refused;
+    validate: async (r) => {
+      const steps = source.stepsFor(r);
+      if (steps.length === 0) return;
+      const version = versionsOf(r);
+      const denials: Denial[] = [];
+      const annotations = new Map<string, (readonly [string, string])[]>();
+      for (const step of steps) {
+        if ('fault' in step) {
+          if (step.policy.spec?.failurePolicy !== 'Ignore') denials.push({ by: step, message: step.fault });
+          continue;
+        }
+        const result = await evaluate(version(step.def), step);
+        denials.push(...result.findings.flatMap((f) => enforce(r, step, f) ?? []));
+        denials.push(...result.annotationErrors.map((message) => ({ by: step, message })));
+        const { name } = step.policy.metadata;
+        annotations.set(name, [...(annotations.get(name) ?? []), ...result.annotations]);
       }
+      for (const [policy, values] of annotations) publish(r, policy, values);
+      const [first] = denials;
+      if (first !== undefined) throw denialError(r, first);
     },
   };
 }

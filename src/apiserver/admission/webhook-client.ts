@@ -1,9 +1,10 @@
-/** HTTPS calls to webhooks: by URL, or to a service of the cluster through whoever can reach it. */
-import { request as httpRequest, type IncomingMessage } from 'node:http';
+/** HTTPS calls to webhooks: by URL, or to a service of the cluster through whoever can reach it. Connections are kept and used again. */
+import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect as connectTcp } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { WebhookClientConfig } from '#kube/generated/admissionregistration-v1.ts';
+import { goErrorText } from './go-errors.ts';
 
 /** A connection to a port of a service: the network of the cluster is the nodes', so one of them dials. */
 export type DialService = (namespace: string, name: string, port: number, signal: AbortSignal) => Promise<Duplex>;
@@ -15,20 +16,40 @@ export interface WebhookCall {
   readonly signal: AbortSignal;
 }
 
-/** Posts JSON and gives the JSON that comes back. Rejects with Error that says what went wrong. */
+/** Posts JSON and gives the JSON that comes back. Rejects with WebhookCallError that says what went wrong. */
 export type CallWebhook = (call: WebhookCall) => Promise<unknown>;
 
+/** A call that got no answer, or an answer of an error. */
+export class WebhookCallError extends Error {
+  /** The status of the answer; 503 where there is none. */
+  readonly code: number;
+  constructor(message: string, code: number, cause?: unknown) {
+    super(`failed to call webhook: ${message}`, { cause });
+    this.code = code;
+  }
+}
+
 const maxAnswerBytes = 3 * 1024 * 1024;
+/** Connections to one webhook at the same time, and those kept when none is needed. */
+const maxConnections = 100;
+const maxIdle = 10;
+const idleMs = 60_000;
+/** Webhooks that connections are kept for; the one that was not called for the longest time goes. */
+const maxWebhooks = 200;
 
 interface Target {
   readonly url: URL;
+  /** The host as errors and the Host header show it: services always with their port. */
+  readonly host: string;
   readonly serverName: string;
   readonly dial: (signal: AbortSignal) => Promise<Duplex>;
 }
 
+const withoutBrackets = (host: string): string => host.replace(/^\[|\]$/g, '');
+
 function dialTcp(host: string, port: number): Promise<Duplex> {
   return new Promise((resolve, reject) => {
-    const socket = connectTcp({ host: host.replace(/^\[|\]$/g, ''), port });
+    const socket = connectTcp({ host: withoutBrackets(host), port });
     socket.once('connect', () => resolve(socket));
     socket.once('error', reject);
   });
@@ -38,20 +59,17 @@ function targetOf(config: WebhookClientConfig, dialService: DialService | undefi
   const { service } = config;
   if (service === undefined) {
     const url = new URL(config.url ?? '');
-    return {
-      url,
-      serverName: url.hostname.replace(/^\[|\]$/g, ''),
-      dial: () => dialTcp(url.hostname, url.port === '' ? 443 : Number(url.port)),
-    };
+    const port = url.port === '' ? 443 : Number(url.port);
+    return { url, host: url.host, serverName: withoutBrackets(url.hostname), dial: () => dialTcp(url.hostname, port) };
   }
   const { namespace, name, path = '/', port = 443 } = service;
   const serverName = `${name}.${namespace}.svc`;
   const url = new URL(`https://${serverName}:${port}${path.startsWith('/') ? path : `/${path}`}`);
-  if (dialService === undefined) throw new Error(`no way to the services of the cluster`);
-  return { url, serverName, dial: (signal) => dialService(namespace, name, port, signal) };
+  if (dialService === undefined) throw new WebhookCallError('no way to the services of the cluster', 503);
+  return { url, host: `${serverName}:${port}`, serverName, dial: (signal) => dialService(namespace, name, port, signal) };
 }
 
-/** `withCerts`: the webhook's own authority; without one, the system's. */
+/** `caBundle`: the webhook's own authority; without one, the system's. Rejects with an Error in Go's words. */
 function secure(socket: Duplex, serverName: string, caBundle: string | undefined): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
     const isAddress = /^[\d.]+$|:/.test(serverName);
@@ -64,8 +82,42 @@ function secure(socket: Duplex, serverName: string, caBundle: string | undefined
       ALPNProtocols: ['http/1.1'],
     });
     tls.once('secureConnect', () => resolve(tls));
-    tls.once('error', reject);
+    tls.once('error', (error) => reject(new Error(goErrorText(error, serverName, tls.getPeerCertificate()), { cause: error })));
   });
+}
+
+/** An agent all of whose connections go to one webhook. */
+function agentFor(target: Target, caBundle: string | undefined): Agent {
+  const agent = new Agent({ keepAlive: true, maxSockets: maxConnections, maxFreeSockets: maxIdle, timeout: idleMs });
+  const open = async (): Promise<TLSSocket> => {
+    // Dialling has a limit of its own, since other calls may wait for the connection too.
+    const signal = AbortSignal.timeout(idleMs / 2);
+    let connection: Duplex;
+    try {
+      connection = await target.dial(signal);
+    } catch (error) {
+      throw new Error(goErrorText(error, target.serverName), { cause: error });
+    }
+    const give = (): void => void connection.destroy();
+    signal.addEventListener('abort', give, { once: true });
+    try {
+      return await secure(connection, target.serverName, caBundle);
+    } catch (error) {
+      give();
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', give);
+    }
+  };
+  agent.createConnection = (_options, done) => {
+    const give = (error: Error | null, socket?: TLSSocket): void => done?.(error, socket as TLSSocket);
+    void open().then(
+      (socket) => give(null, socket),
+      (error: unknown) => give(error instanceof Error ? error : new Error(String(error))),
+    );
+    return undefined;
+  };
+  return agent;
 }
 
 async function readAnswer(response: IncomingMessage): Promise<string> {
@@ -79,70 +131,108 @@ async function readAnswer(response: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-function post(target: Target, socket: TLSSocket, text: string, signal: AbortSignal): Promise<IncomingMessage> {
+function post(target: Target, agent: Agent, text: string, signal: AbortSignal, again: boolean): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
+    const { url } = target;
     const request = httpRequest(
       {
-        createConnection: () => socket,
+        agent,
         method: 'POST',
-        path: `${target.url.pathname}${target.url.search}`,
+        path: `${url.pathname}${url.search}`,
         headers: {
-          host: target.url.host,
+          host: target.host,
           'content-type': 'application/json',
-          accept: 'application/json',
+          accept: 'application/json, */*',
           'content-length': Buffer.byteLength(text),
           'user-agent': 'kube-apiserver-admission',
-          connection: 'close',
         },
         signal,
       },
       resolve,
     );
-    request.on('error', reject);
+    request.on('error', (error: NodeJS.ErrnoException) => {
+      // The other side may have closed a kept connection just when it was used again.
+      if (again && request.reusedSocket && error.code === 'ECONNRESET') post(target, agent, text, signal, false).then(resolve, reject);
+      else reject(new Error(goErrorText(error, target.serverName), { cause: error }));
+    });
     request.end(text);
   });
 }
 
-async function exchange(target: Target, call: WebhookCall, text: string, signal: AbortSignal): Promise<unknown> {
-  const connection = await target.dial(signal);
-  const give = (): void => {
-    connection.destroy();
+/** What upstream's client says of answers that are errors (apimachinery NewGenericServerResponse). */
+function statusText(status: number, body: string): string {
+  const texts: Readonly<Record<number, string>> = {
+    400: 'the server rejected our request for an unknown reason',
+    401: 'the server has asked for the client to provide credentials',
+    403: body,
+    404: 'the server could not find the requested resource',
+    405: 'the server does not allow this method on the requested resource',
+    409: 'the server reported a conflict',
+    422: 'the server rejected our request due to an error in our request',
+    429: 'the server has received too many requests and has asked us to try again later',
+    503: 'the server is currently unable to handle the request',
+    504: 'the server was unable to return a response in the time allotted, but may still be processing the request',
   };
-  if (signal.aborted) give();
-  signal.addEventListener('abort', give, { once: true });
+  if (Object.hasOwn(texts, status)) return texts[status] ?? '';
+  if (status >= 500) return `an error on the server (${JSON.stringify(body)}) has prevented the request from succeeding`;
+  return `the server responded with the status code ${status} but did not return more information`;
+}
+
+const posted = ({ url, host }: Target): string => `Post ${JSON.stringify(`https://${host}${url.pathname}${url.search}`)}`;
+
+async function exchange(target: Target, agent: Agent, text: string, signal: AbortSignal): Promise<unknown> {
+  let response: IncomingMessage;
   try {
-    const socket = await secure(connection, target.serverName, call.config.caBundle);
-    const response = await post(target, socket, text, signal);
-    const answer = await readAnswer(response);
-    const status = response.statusCode ?? 0;
-    if (status < 200 || status > 299) throw new Error(`the server answered with status ${status}: ${answer.slice(0, 200)}`);
-    return JSON.parse(answer) as unknown;
-  } finally {
-    signal.removeEventListener('abort', give);
-    give();
+    response = await post(target, agent, text, signal, true);
+  } catch (error) {
+    throw new WebhookCallError(`${posted(target)}: ${error instanceof Error ? error.message : String(error)}`, 503, error);
   }
+  const answer = await readAnswer(response);
+  const status = response.statusCode ?? 0;
+  if (status < 200 || status > 299) {
+    const isText = (response.headers['content-type'] ?? '').startsWith('text/');
+    throw new WebhookCallError(statusText(status, isText ? answer.slice(0, 1024).trim() : 'unknown'), status);
+  }
+  return JSON.parse(answer) as unknown;
+}
+
+/** Agents by webhook, the last used last. */
+function createAgents(): (target: Target, caBundle: string | undefined) => Agent {
+  const agents = new Map<string, Agent>();
+  return (target, caBundle) => {
+    const key = `${target.host} ${caBundle ?? ''}`;
+    const agent = agents.get(key) ?? agentFor(target, caBundle);
+    agents.delete(key);
+    agents.set(key, agent);
+    for (const [oldest, unused] of agents) {
+      if (agents.size <= maxWebhooks) break;
+      agents.delete(oldest);
+      unused.destroy();
+    }
+    return agent;
+  };
 }
 
 /** A caller of webhooks. `dialService` absent: services cannot be called. */
 export function createWebhookCaller(dialService: DialService | undefined): CallWebhook {
-  return async (call) => {
-    const target = targetOf(call.config, dialService);
-    target.url.searchParams.set('timeout', `${Math.round(call.timeoutMs / 1000)}s`);
-    const text = JSON.stringify(call.body);
-    const timeout = AbortSignal.timeout(call.timeoutMs);
-    const signal = AbortSignal.any([call.signal, timeout]);
+  const agentOf = createAgents();
+  return async ({ config, body, timeoutMs, signal: parent }) => {
+    const target = targetOf(config, dialService);
+    target.url.searchParams.set('timeout', `${Math.ceil(timeoutMs / 1000)}s`);
+    const text = JSON.stringify(body);
+    const timeout = AbortSignal.timeout(timeoutMs);
+    const signal = AbortSignal.any([parent, timeout]);
     const late = new Promise<never>((_resolve, reject) => {
-      signal.addEventListener('abort', () => reject(new Error(timeout.aborted ? 'context deadline exceeded' : 'context canceled')), {
-        once: true,
-      });
+      const tooLate = (): void =>
+        reject(new WebhookCallError(`${posted(target)}: ${timeout.aborted ? 'context deadline exceeded' : 'context canceled'}`, 503));
+      if (signal.aborted) tooLate();
+      signal.addEventListener('abort', tooLate, { once: true });
     });
     try {
-      return await Promise.race([exchange(target, call, text, signal), late]);
+      return await Promise.race([exchange(target, agentOf(target, config.caBundle), text, signal), late]);
     } catch (error) {
-      throw new Error(
-        `failed to call webhook: Post ${JSON.stringify(target.url.href)}: ${error instanceof Error ? error.message : String(error)}`,
-        { cause: error },
-      );
+      if (error instanceof WebhookCallError) throw error;
+      throw new WebhookCallError(error instanceof Error ? error.message : String(error), 503, error);
     }
   };
 }

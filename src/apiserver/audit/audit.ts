@@ -20,6 +20,9 @@ export interface Audit {
   readonly authorize: (inner: Authorize) => Authorize;
 }
 
+/** Of one event; upstream has no limit, but a request has no more plugins, policies and webhooks to speak of. */
+const maxAnnotations = 1000;
+
 const micro = (ms: number): string => new Date(ms).toISOString().replace('Z', '000Z');
 
 function objectRef(info: RequestInfo): object | undefined {
@@ -86,6 +89,8 @@ function responseStatus(response: ApiResponse): object {
 
 interface Recorder {
   readonly decision: AuditDecision;
+  /** What admission has noted. */
+  readonly annotations: Map<string, string>;
   readonly emit: (stage: Stage, more?: object) => void;
 }
 
@@ -133,6 +138,7 @@ export function createAudit(policy: AuditPolicy, sink: AuditSink, clock: Clock):
     const body = decision.level === 'Metadata' ? undefined : trim(requestObject(request as ApiRequest));
     return {
       decision,
+      annotations: new Map(),
       emit: (stage, more = {}) => {
         if (decision.omitStages.includes(stage)) return;
         const sent = stage === 'RequestReceived' || body === undefined ? {} : { requestObject: body };
@@ -143,21 +149,20 @@ export function createAudit(policy: AuditPolicy, sink: AuditSink, clock: Clock):
 
   const finish = (recorder: Recorder, request: ApiRequest, response: ApiResponse): ApiResponse => {
     const made = decisions.get(request.signal);
-    const annotations =
+    const decided =
       made === undefined
         ? {}
         : {
-            annotations: {
-              'authorization.k8s.io/decision': made.decision === 'allow' ? 'allow' : 'forbid',
-              'authorization.k8s.io/reason': made.reason,
-            },
+            'authorization.k8s.io/decision': made.decision === 'allow' ? 'allow' : 'forbid',
+            'authorization.k8s.io/reason': made.reason,
           };
+    const noted = Object.fromEntries([...recorder.annotations, ...Object.entries(decided)]);
     const object = recorder.decision.level === 'RequestResponse' ? responseObject(response) : undefined;
     const trimmed = recorder.decision.omitManagedFields ? withoutManagedFields(object) : object;
     const more = {
       responseStatus: responseStatus(response),
       ...(trimmed === undefined ? {} : { responseObject: trimmed }),
-      ...annotations,
+      ...(Object.keys(noted).length === 0 ? {} : { annotations: noted }),
     };
     if (response.type !== 'watch' && response.type !== 'stream') {
       recorder.emit('ResponseComplete', more);
@@ -178,7 +183,12 @@ export function createAudit(policy: AuditPolicy, sink: AuditSink, clock: Clock):
       }
       if (recorder === undefined) return await inner(request);
       recorder.emit('RequestReceived');
-      return finish(recorder, request, await inner(request));
+      const { annotations, decision } = recorder;
+      const annotate: ApiRequest['annotate'] = (key, value, level) => {
+        if (annotations.has(key) || annotations.size >= maxAnnotations) return;
+        if (level === undefined || decision.level !== 'Metadata') annotations.set(key, value);
+      };
+      return finish(recorder, request, await inner({ ...request, annotate }));
     },
     authenticate: (inner) => async (request, signal) => {
       try {

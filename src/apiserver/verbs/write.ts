@@ -46,7 +46,7 @@ export function admissionRequest(
     warn: (message) => {
       r.warnings.push(message);
     },
-    audit: () => undefined,
+    audit: (key, value, level) => r.request.annotate?.(key, value, level),
   };
 }
 

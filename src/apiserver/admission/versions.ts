@@ -1,0 +1,28 @@
+/** A request as webhooks and policies see it whose rules name another version of its resource (matchPolicy Equivalent). */
+import type { Draft, KindDef } from '#kube/kind.ts';
+import type { KubeObject } from '#kube/object.ts';
+import { apiVersionOf } from '#kube/refs.ts';
+import type { AdmissionRequest } from '../contract.ts';
+import { convertObject } from '../convert.ts';
+
+/** `def`, `object` and `oldObject` are of the version that was matched. */
+export interface VersionedRequest extends AdmissionRequest {
+  /** The request as it came. */
+  readonly requested: AdmissionRequest;
+}
+
+/** Bodies of subresources (Binding, Scale) are of kinds of their own, the same for all versions. */
+const isOf = (object: KubeObject | Draft, def: KindDef): boolean =>
+  object.kind === def.ref.kind && object.apiVersion === apiVersionOf(def.ref);
+
+/** The request in a version that serves the same stored objects. Where that is its own, its objects are shared, not copied. */
+export function inVersion(r: AdmissionRequest, def: KindDef): VersionedRequest {
+  if (def === r.def) return { ...r, requested: r };
+  const convert = <T extends KubeObject | Draft>(object: T | undefined): T | undefined =>
+    object === undefined || !isOf(object, r.def) ? object : (convertObject(object, r.def, def) as T);
+  return { ...r, def, object: convert(r.object), oldObject: convert(r.oldObject), requested: r };
+}
+
+/** An object of the matched version in that of the request. */
+export const backFrom = (v: VersionedRequest, object: Draft): Draft =>
+  v.def === v.requested.def || !isOf(object, v.def) ? object : convertObject(object, v.def, v.requested.def);
