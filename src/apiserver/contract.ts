@@ -153,6 +153,8 @@ export interface ApiRequest {
   readonly headers: RequestHeaders;
   /** Raw body; undefined when there is none. */
   readonly body: Uint8Array | undefined;
+  /** Instead of `body`, for requests that are passed on to another server: the body as it comes in, of any length. */
+  readonly bodyStream?: Readable;
   /** In process only: the body as an object. It is never changed. */
   readonly object?: unknown;
   readonly user: UserInfo;

@@ -27,6 +27,8 @@ export interface HandlerOptions {
   readonly metrics: Pick<Metrics, 'observe' | 'started' | 'ended'>;
   readonly reviews: readonly ReviewDef[];
   readonly computed: readonly ComputedDef[];
+  /** Answers for what another server serves; undefined: this one does. */
+  readonly delegate: (request: ApiRequest, info: RequestInfo) => Promise<ApiResponse> | undefined;
   readonly paths: readonly PathHandler[];
   /** Paths that anyone may ask for: upstream lets them be authorized too, by system:public-info-viewer. */
   readonly alwaysAllowed: (path: string) => boolean;
@@ -76,6 +78,8 @@ async function* counted(messages: AsyncIterable<WatchMessage>, metrics: HandlerO
 
 async function dispatch(options: HandlerOptions, request: ApiRequest, info: RequestInfo, warnings: string[]): Promise<ApiResponse> {
   await authorizeRequest(options, request, info);
+  const elsewhere = options.delegate(request, info);
+  if (elsewhere !== undefined) return await elsewhere;
   if (!info.isResource) return await handlePath(options, request, info);
   const resource = options.core.registry.resource(info.group, info.version, info.resource);
   if (resource === undefined) return (await otherPath(options, request, info)) ?? fail(notServed());

@@ -10,6 +10,7 @@ import type { StoreStats, WatchCache } from '#store/contract.ts';
 import { type AdmissionMetrics, createAdmissionMetrics } from './admission/admission-metrics.ts';
 import { createAdmissionChain } from './admission/chain.ts';
 import { createAggregation } from './aggregation/aggregation.ts';
+import type { RemoteAccess } from './aggregation/target.ts';
 import { createIpAddressKeeper } from './alloc/ip-addresses.ts';
 import { createServiceAllocator } from './alloc/services.ts';
 import { bootstrapObjects } from './bootstrap/bootstrap.ts';
@@ -32,7 +33,7 @@ import { createOpenApi } from './discovery/openapi.ts';
 import { expireObjects } from './expiry.ts';
 import { createHandler, type Handle } from './handler.ts';
 import { createHealth, createStartHooks, type HealthCheck, healthPaths, type StartHooks } from './health.ts';
-import { createHttpServer, type HttpServer, type TlsMaterial } from './http/server.ts';
+import { createHttpServer, defaultTimeoutMs, type HttpServer, type TlsMaterial } from './http/server.ts';
 import { createInProcessTransport } from './in-process.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createObjectStore } from './objects.ts';
@@ -61,6 +62,8 @@ export interface ApiServerOptions {
   readonly authorize: Authorize;
   /** Called once: plugins read and write through the server's own store. */
   readonly admission: (objects: ObjectStore, metrics: AdmissionMetrics) => readonly AdmissionPlugin[];
+  /** Called once: how servers behind APIServices are reached. Absent: they cannot be. */
+  readonly remoteAccess?: (objects: ObjectStore) => RemoteAccess;
   readonly subresources: readonly SubresourceDef[];
   readonly reviews: readonly ReviewDef[];
   readonly computed: readonly ComputedDef[];
@@ -114,6 +117,10 @@ const startHooks = [
   'start-kubernetes-service-cidr-controller',
   'kube-apiserver-autoregistration',
 ];
+const noAccess: RemoteAccess = {
+  dial: () => Promise.reject(new Error('no way to the services of the cluster')),
+  proxyClient: () => ({ cert: '', key: '' }),
+};
 
 const publicPaths = new Set(['/healthz', '/livez', '/readyz', '/version']);
 
@@ -156,6 +163,9 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   const aggregation = createAggregation({
     registry,
     cache,
+    objects,
+    access: options.remoteAccess?.(objects) ?? noAccess,
+    requestTimeoutMs: config.requestTimeoutMs ?? defaultTimeoutMs,
     clock,
     log: log.child('aggregation'),
     transport: createInProcessTransport({ handle: (request) => handle(request) }, systemUser, 'kube-apiserver'),
@@ -166,6 +176,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     metrics,
     reviews: options.reviews,
     computed: options.computed,
+    delegate: aggregation.delegate,
     paths: [
       createDiscovery({ registry, catalogue, serverAddress: config.serverAddress }),
       createOpenApi({ registry, version: config.version.gitVersion }),
@@ -214,7 +225,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
           ...(config.bodyLimit === undefined ? {} : { bodyLimit: config.bodyLimit }),
           ...(config.requestTimeoutMs === undefined ? {} : { requestTimeoutMs: config.requestTimeoutMs }),
         },
-        { handle, authenticate, clock, log },
+        { handle, passesOn: aggregation.passesOn, authenticate, clock, log },
       ),
   };
 }

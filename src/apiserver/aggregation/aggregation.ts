@@ -3,25 +3,38 @@ import { TaskGroup } from '#lib/task-group.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { WatchCache } from '#store/contract.ts';
+import type { ObjectReader } from '../contract.ts';
 import type { Catalogue } from '../discovery/discovery.ts';
 import type { InProcessTransport } from '../in-process.ts';
 import type { Registry } from '../registry.ts';
 import { followApiServices } from './api-services.ts';
 import { type ServedGroup, servedGroups } from './order.ts';
 import { createRegistration } from './registration.ts';
+import { createChecks } from './remote-checks.ts';
+import { createRemoteTable } from './remote-table.ts';
+import { createDelegate, type Delegate, remoteVersion } from './remotes.ts';
+import { groupVersionOfPath } from './route.ts';
+import type { RemoteAccess } from './target.ts';
 
 export interface AggregationDeps {
   readonly registry: Registry;
   readonly cache: WatchCache;
+  readonly objects: Pick<ObjectReader, 'get' | 'list'>;
   /** Acts as the server itself. */
   readonly transport: InProcessTransport;
+  readonly access: RemoteAccess;
+  /** How long a request that is no watch or stream may take. */
+  readonly requestTimeoutMs: number;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
 export interface Aggregation {
   readonly catalogue: Catalogue;
-  /** Registers what this server serves; to be called once the objects that every cluster has are there. */
+  readonly delegate: Delegate;
+  /** Whether requests for a path as sent go to another server. */
+  readonly passesOn: (path: string) => boolean;
+  /** Registers what this server serves and begins to look after others; to be called once the objects that every cluster has are there. */
   readonly start: () => Promise<void>;
   /** Follows APIServices until the signal aborts. */
   readonly run: (signal: AbortSignal) => Promise<void>;
@@ -30,11 +43,15 @@ export interface Aggregation {
 export function createAggregation(deps: AggregationDeps): Aggregation {
   const { registry } = deps;
   const apiServices = followApiServices(deps.cache);
+  const table = createRemoteTable({ ...deps, apiServices });
+  const checks = createChecks({ ...deps, apiServices, table });
   const registration = createRegistration({ ...deps, apiServices });
   let changes = 0;
-  apiServices.onChange(() => {
+  const changed = (): void => {
     changes++;
-  });
+  };
+  apiServices.onChange(changed);
+  table.onChange(changed);
   const generation = (): number => registry.generation() + changes;
   let known: { readonly at: number; readonly groups: readonly ServedGroup[] } | undefined;
   return {
@@ -43,14 +60,25 @@ export function createAggregation(deps: AggregationDeps): Aggregation {
         if (known?.at !== generation()) known = { at: generation(), groups: servedGroups(registry, apiServices) };
         return known.groups;
       },
-      remoteVersion: () => undefined,
+      remoteVersion: (name) => {
+        const remote = table.get(name);
+        return remote === undefined ? undefined : remoteVersion(remote);
+      },
       generation,
     },
-    start: registration.start,
+    delegate: createDelegate({ ...deps, apiServices, table }),
+    passesOn: (path) => {
+      if (!apiServices.anyRemote()) return false;
+      const groupVersion = groupVersionOfPath(path);
+      return groupVersion !== undefined && apiServices.remote(groupVersion.group, groupVersion.version) !== undefined;
+    },
+    start: async () => {
+      await registration.start();
+      checks.start();
+    },
     run: async (signal) => {
       await using tasks = new TaskGroup(signal);
-      tasks.spawn(apiServices.run);
-      tasks.spawn(registration.run);
+      for (const part of [apiServices, registration, checks]) tasks.spawn(part.run);
       await tasks.join();
     },
   };

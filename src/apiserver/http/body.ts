@@ -9,12 +9,15 @@ const tooLarge = (limit: number): StatusError => new StatusError('RequestEntityT
 
 const withoutBody = new Set(['GET', 'HEAD', 'OPTIONS']);
 
+/** Whether a body may come with this method. */
+export const hasBody = (raw: RawRequest): boolean => !withoutBody.has(raw.method ?? 'GET');
+
 /**
  * The whole body, or undefined for an empty one. Throws StatusError RequestEntityTooLarge beyond `limit`; what still comes
  * is then thrown away as it arrives.
  */
 export function readBody(raw: RawRequest, limit: number): Promise<Buffer | undefined> | undefined {
-  if (withoutBody.has(raw.method ?? 'GET')) return undefined;
+  if (!hasBody(raw)) return undefined;
   const announced = Number(raw.headers['content-length'] ?? 0);
   if (announced > limit) {
     raw.resume();

@@ -15,7 +15,7 @@ import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { ApiRequest, ApiResponse, Authenticate, AuthnRequest, RequestHeaders } from '../contract.ts';
 import { errorResponse, type Handle } from '../handler.ts';
-import { type RawRequest, readBody } from './body.ts';
+import { hasBody, type RawRequest, readBody } from './body.ts';
 import { FrameCache } from './frames.ts';
 import { type RawResponse, respond } from './respond.ts';
 import { sniff } from './sniff.ts';
@@ -38,6 +38,8 @@ export interface HttpOptions {
 
 export interface HttpDeps {
   readonly handle: Handle;
+  /** Whether requests for a path are passed on to another server: their bodies are not read here. */
+  readonly passesOn: (path: string) => boolean;
   readonly authenticate: Authenticate;
   readonly clock: Clock;
   readonly log: Logger;
@@ -53,7 +55,7 @@ export interface HttpServer {
 }
 
 const defaultBodyLimit = 3 * 1024 * 1024;
-const defaultTimeoutMs = 60_000;
+export const defaultTimeoutMs = 60_000;
 const closeWithinMs = 4000;
 
 const tlsOptions = (tls: TlsMaterial) => ({ cert: tls.cert, key: tls.key, ca: tls.clientCa, minVersion: 'TLSv1.2' as const });
@@ -169,9 +171,10 @@ async function serve(options: HttpOptions, deps: HttpDeps, x: Exchange): Promise
   });
   let request = apiRequest;
   try {
-    const body = await readBody(raw, options.bodyLimit ?? defaultBodyLimit);
+    const passedOn = hasBody(raw) && deps.passesOn(apiRequest.path);
+    const body = passedOn ? undefined : await readBody(raw, options.bodyLimit ?? defaultBodyLimit);
     const user = await deps.authenticate(toAuthnRequest(raw, apiRequest), controller.signal);
-    request = { ...apiRequest, body, user };
+    request = { ...apiRequest, body, ...(passedOn ? { bodyStream: raw } : {}), user };
     const response = await deps.handle(request);
     timer.cancel();
     if (response.type === 'watch' || response.type === 'stream') {

@@ -70,7 +70,8 @@ function rewriteLocation(location: string, { scheme, host, prefix }: ProxyTarget
   return location.startsWith(`${own}/`) ? prefix + location.slice(own.length) : location;
 }
 
-function passUpgrade(outgoing: ClientRequest): Promise<ApiResponse> {
+/** The answer to an upgrade request that has been sent: both connections joined, or what the target said instead. */
+export function passUpgrade(outgoing: ClientRequest): Promise<ApiResponse> {
   return new Promise((resolve, reject) => {
     outgoing.on('error', (error) => reject(unreachable(error)));
     outgoing.on('response', (message) => {
