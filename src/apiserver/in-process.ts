@@ -7,6 +7,7 @@ import { apiVersionOf } from '#kube/refs.ts';
 import { StatusError } from '#kube/status-error.ts';
 import type { ApiRequest, ApiResponse, UserInfo, WatchMessage } from './contract.ts';
 import type { Handle } from './handler.ts';
+import { passedFrames, passedObject } from './passed-answers.ts';
 import { viewOf } from './view.ts';
 
 /** The shape of client/contract.ts KubeTransport, which this folder may not import. */
@@ -44,10 +45,15 @@ export function createInProcessTransport(server: { readonly handle: Handle }, us
   return {
     call: async (request) => {
       request.signal?.throwIfAborted();
-      return objectOf(await server.handle(toRequest(request, user, userAgent)));
+      const response = await server.handle(toRequest(request, user, userAgent));
+      return response.type === 'stream' ? await passedObject(response) : objectOf(response);
     },
     watch: async function* watch(path, signal) {
       const response = await server.handle(toRequest({ method: 'GET', path, signal }, user, userAgent));
+      if (response.type === 'stream') {
+        yield* passedFrames(response);
+        return;
+      }
       if (response.type !== 'watch') {
         objectOf(response);
         throw new StatusError('InternalError', `${path} is not a watch`);
@@ -83,7 +89,7 @@ export function bookmarkObject(
 }
 
 /** What a call gives. Throws the StatusError that the answer is, where it is one. */
-function objectOf(response: ApiResponse): unknown {
+function objectOf(response: Exclude<ApiResponse, { type: 'stream' }>): unknown {
   switch (response.type) {
     case 'entry':
       return viewOf(response.def).object(response.entry);
@@ -109,7 +115,6 @@ function objectOf(response: ApiResponse): unknown {
       return response.contentType.startsWith('application/json') ? (JSON.parse(text) as unknown) : text;
     }
     case 'watch':
-    case 'stream':
     case 'upgrade':
       throw new StatusError('BadRequest', `an answer of type ${response.type} cannot be given to an in-process call`);
   }

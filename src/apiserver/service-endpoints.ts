@@ -1,4 +1,5 @@
 /** How the server reaches a service: one of its ready endpoints, dialled from the node that the endpoint is on. */
+import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Service, ServicePort } from '#kube/generated/core-v1.ts';
 import { endpointSlices, services } from '#kube/refs.ts';
@@ -21,13 +22,13 @@ function servicePort(service: Service, name: string, port: string): ServicePort 
   return found;
 }
 
-/** A ready endpoint of a service's port (by number or name; '' for the only one). Throws StatusError NotFound or ServiceUnavailable. */
-export function serviceEndpoint(
+/** The ready endpoints of a service's port (by number or name; '' for the only one), in no order. Throws StatusError NotFound or ServiceUnavailable. */
+function readyEndpoints(
   objects: Pick<ObjectReader, 'get' | 'list'>,
   namespace: string,
   name: string,
   port: string,
-): ServiceEndpoint {
+): readonly ServiceEndpoint[] {
   const service = objects.get(services, namespace, name);
   if (service === undefined) throw notFound({ group: '', plural: 'services' }, name);
   const wanted = servicePort(service, name, port);
@@ -39,16 +40,70 @@ export function serviceEndpoint(
       .filter((e) => e.conditions?.ready !== false)
       .flatMap((e) => e.addresses.slice(0, 1).map((host) => ({ host, port: number, node: e.nodeName ?? '' })));
   });
-  const chosen = ready[Math.floor(Math.random() * ready.length)];
-  if (chosen === undefined) throw new StatusError('ServiceUnavailable', `no endpoints available for service ${JSON.stringify(name)}`);
-  return chosen;
+  if (ready.length === 0) throw new StatusError('ServiceUnavailable', `no endpoints available for service ${JSON.stringify(name)}`);
+  return ready;
 }
 
-/** Opens connections to services through the nodes. */
+const anyOf = <T>(list: readonly T[]): number => Math.floor(Math.random() * list.length);
+
+/** One ready endpoint of a service's port. Throws StatusError NotFound or ServiceUnavailable. */
+export function serviceEndpoint(
+  objects: Pick<ObjectReader, 'get' | 'list'>,
+  namespace: string,
+  name: string,
+  port: string,
+): ServiceEndpoint {
+  const ready = readyEndpoints(objects, namespace, name, port);
+  return ready[anyOf(ready)] as ServiceEndpoint;
+}
+
+/** A connection from this machine. */
+function dialTcp(host: string, port: number, signal: AbortSignal): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port });
+    const abort = (): void => {
+      socket.destroy();
+      reject(signal.reason instanceof Error ? signal.reason : new Error('context canceled'));
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    socket.once('close', () => signal.removeEventListener('abort', abort));
+    socket.once('connect', () => resolve(socket));
+    socket.once('error', reject);
+    if (signal.aborted) abort();
+  });
+}
+
+/** How many endpoints are tried before a connection fails. */
+const maxTries = 3;
+
+/**
+ * Opens connections to services: through the node that an endpoint is on, and for an endpoint that is on none through any
+ * node, or from here where there is no node. An ExternalName is dialled from here.
+ */
 export function createServiceDialer(tunnel: Pick<Tunnel, 'dialNode' | 'connected'>, objects: Pick<ObjectReader, 'get' | 'list'>) {
+  const dial = async ({ host, port, node }: ServiceEndpoint, signal: AbortSignal): Promise<Duplex> => {
+    const through = node === '' ? tunnel.connected()[0] : node;
+    if (through === undefined) return await dialTcp(host, port, signal);
+    return await (await tunnel.dialNode(through, signal)).connect(host, port, signal);
+  };
   return async (namespace: string, name: string, port: number, signal: AbortSignal): Promise<Duplex> => {
-    const target = serviceEndpoint(objects, namespace, name, String(port));
-    const node = target.node === '' ? (tunnel.connected()[0] ?? '') : target.node;
-    return await (await tunnel.dialNode(node, signal)).connect(target.host, target.port, signal);
+    const spec = objects.get(services, namespace, name)?.spec;
+    if (spec?.type === 'ExternalName') return await dialTcp(spec.externalName ?? '', port, signal);
+    const ready = readyEndpoints(objects, namespace, name, String(port));
+    const first = anyOf(ready);
+    const connected = new Set(['', ...tunnel.connected()]);
+    const order = [...ready.slice(first), ...ready.slice(0, first)].sort(
+      (a, b) => Number(connected.has(b.node)) - Number(connected.has(a.node)),
+    );
+    let failure: unknown;
+    for (const endpoint of order.slice(0, maxTries)) {
+      try {
+        return await dial(endpoint, signal);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        failure ??= error;
+      }
+    }
+    throw failure;
   };
 }

@@ -172,6 +172,10 @@ export async function createControlPlane(
         others: auth.admission,
         metrics,
       }),
+    remoteAccess: (own) => ({
+      dial: createServiceDialer(tunnel, own),
+      proxyClient: () => ({ cert: pki.authProxy.certPem, key: pki.authProxy.keyPem }),
+    }),
     subresources: [...auth.subresources, ...nodeSubresources(tunnel)],
     reviews: auth.reviews,
     computed: [componentStatusReader(() => componentChecks(health.readiness, { store, cache, clock }))],

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { type ClientHttp2Session, connect as h2connect } from 'node:http2';
 import { isIP } from 'node:net';
 import { type TLSSocket, connect as tlsConnect } from 'node:tls';
+import { unreachable } from '#kube/status-answer.ts';
 import type { Clock, Timer } from '#platform/clock.ts';
-import { unreachable } from './status.ts';
 
 /** What a connection presents and trusts; PEM. */
 export interface TlsIdentity {

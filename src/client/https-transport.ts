@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { type ClientHttp2Stream, constants, type OutgoingHttpHeaders } from 'node:http2';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
+import { statusErrorFrom, unreachable } from '#kube/status-answer.ts';
 import { StatusError } from '#kube/status-error.ts';
 import { backoffMs } from '#lib/backoff.ts';
 import { deepFreeze } from '#lib/freeze.ts';
@@ -10,7 +11,6 @@ import type { Clock } from '#platform/clock.ts';
 import type { Random } from '#platform/random.ts';
 import type { KubeTransport, TransportRequest } from './contract.ts';
 import { createH2Connection, type H2Connection, type H2ConnectionOptions } from './h2-connection.ts';
-import { statusErrorFrom, unreachable } from './status.ts';
 
 export interface HttpsTransportOptions extends H2ConnectionOptions {
   readonly clock: Clock;

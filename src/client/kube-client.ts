@@ -1,8 +1,8 @@
 import type { KubeList, KubeObject, Stored } from '#kube/object.ts';
 import { apiVersionOf, type ResourceRef } from '#kube/refs.ts';
+import { statusErrorFrom } from '#kube/status-answer.ts';
 import type { CallOptions, DeleteQuery, KubeClient, KubeTransport, ListQuery, PatchType, WatchEvent } from './contract.ts';
 import { type QueryValue, resourcePath } from './paths.ts';
-import { statusErrorFrom } from './status.ts';
 
 const patchTypes: Readonly<Record<PatchType, string>> = {
   json: 'application/json-patch+json',

@@ -47,7 +47,10 @@ export function serviceProblem(objects: Pick<ObjectReader, 'get' | 'list'>, targ
       (slice.ports ?? []).some((p) => (p.name ?? '') === portName && p.port !== undefined),
   );
   if (active) return undefined;
-  return unavailable('MissingEndpoints', `endpointslices for service/${name} in "${namespace}" have no addresses with port name "${portName}"`);
+  return unavailable(
+    'MissingEndpoints',
+    `endpointslices for service/${name} in "${namespace}" have no addresses with port name "${portName}"`,
+  );
 }
 
 /** Asks the server for a document that it has to serve. */

@@ -112,7 +112,8 @@ function limitTime(request: ApiRequest, outgoing: ClientRequest, { clock, timeou
 export async function forward(request: ApiRequest, way: Way, options: ForwardOptions): Promise<ApiResponse> {
   const path = forwardedPath(request);
   try {
-    const type = request.object === undefined || request.headers['content-type'] !== undefined ? {} : { 'content-type': 'application/json' };
+    const type =
+      request.object === undefined || request.headers['content-type'] !== undefined ? {} : { 'content-type': 'application/json' };
     const headers = { ...forwardedHeaders(request, way.host), ...type, ...bodyHeaders(request) };
     const parts = { method: request.method, path, headers };
     if (request.upgrade === true) {

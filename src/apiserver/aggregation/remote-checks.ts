@@ -81,7 +81,10 @@ async function discover(deps: ChecksDeps, remote: Remote, found: Availability, s
   } catch (error) {
     if (signal.aborted) return true;
     if (remote.fresh) table.note(remote, { fresh: false });
-    deps.log.info('discovery of an API service failed', { name: remote.name, reason: error instanceof Error ? error.message : String(error) });
+    deps.log.info('discovery of an API service failed', {
+      name: remote.name,
+      reason: error instanceof Error ? error.message : String(error),
+    });
     return false;
   }
 }
@@ -99,7 +102,11 @@ async function look(deps: ChecksDeps, name: string, signal: AbortSignal): Promis
 }
 
 /** Tells of changes below a prefix of namespaced objects: of a service by its own name, of an endpoint slice by its label. */
-function feedOf(cache: WatchCache, resource: 'core/services' | 'discovery.k8s.io/endpointslices', changed: (namespace: string, service: string) => void) {
+function feedOf(
+  cache: WatchCache,
+  resource: 'core/services' | 'discovery.k8s.io/endpointslices',
+  changed: (namespace: string, service: string) => void,
+) {
   const prefix = `/registry/${resource}/`;
   return follow(cache, prefix, {
     reset: () => undefined,

@@ -89,9 +89,9 @@ export function createRemoteTable(deps: TableDeps): RemoteTable {
   };
   const put = (name: string, object: StoredApiService | undefined): void => {
     const target = object === undefined ? undefined : targetOf(object);
-    if (object === undefined || target === undefined) return set(name, undefined);
     const known = remotes.get(name);
-    if (known !== undefined && sameTarget(known.target, target)) set(name, { ...known, object });
+    if (object === undefined || target === undefined) set(name, undefined);
+    else if (known !== undefined && sameTarget(known.target, target)) set(name, { ...known, object });
     else set(name, remoteOf(object, target, deps));
   };
   for (const object of deps.apiServices.all()) put(object.metadata.name, object);

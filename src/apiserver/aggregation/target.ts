@@ -1,5 +1,5 @@
 /** Connections to the server behind an APIService: through its Service, with TLS by the APIService's own rules. */
-import { Agent, type ClientRequest, type IncomingMessage, type RequestOptions, request as httpRequest } from 'node:http';
+import { Agent, type ClientRequest, request as httpRequest, type IncomingMessage, type RequestOptions } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Clock } from '#platform/clock.ts';
@@ -31,6 +31,7 @@ const connectWithinMs = 10_000;
 /** Connections that are kept for the next request, and for how long. */
 const maxIdle = 8;
 const idleMs = 60_000;
+const never = new AbortController().signal;
 
 /** Where an APIService points to; undefined for a local one. */
 export function targetOf({ spec }: StoredApiService): Target | undefined {
@@ -98,14 +99,20 @@ export interface Connections {
 
 export function createConnections(target: Target, access: RemoteAccess, clock: Clock): Connections {
   const agent = new Agent({ keepAlive: true, maxFreeSockets: maxIdle, timeout: idleMs });
-  const closing = new AbortController();
+  const open = async (done: (error: Error | null, socket?: Duplex) => void): Promise<void> => {
+    let socket: TLSSocket;
+    try {
+      // Not a request's own: the connection is of use to the next one too.
+      socket = await connectTo(target, access, clock, never);
+    } catch (error) {
+      done(error instanceof Error ? error : new Error(String(error)));
+      return;
+    }
+    done(null, socket);
+  };
   Object.assign(agent, {
-    createConnection: (_options: unknown, done: (error: Error | null, socket?: Duplex) => void): undefined => {
-      connectTo(target, access, clock, closing.signal).then(
-        (socket) => done(null, socket),
-        (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
-      );
-      return undefined;
+    createConnection: (_options: unknown, done: Parameters<typeof open>[0]): undefined => {
+      void open(done);
     },
   });
   return {
@@ -119,5 +126,3 @@ export function createConnections(target: Target, access: RemoteAccess, clock: C
 /** A request over a connection of its own: what is upgraded never comes back. */
 export const requestOver = (socket: Duplex, options: RequestOptions): ClientRequest =>
   httpRequest({ ...options, createConnection: () => socket, setHost: false });
-
-export type Answer = IncomingMessage;

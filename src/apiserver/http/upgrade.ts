@@ -1,6 +1,7 @@
 /** Upgrade requests: handed to who takes them over, watches over a websocket, or refused with a Status. */
 import { type IncomingMessage, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { WebSocketServer } from 'ws';
 import { StatusError, toStatus } from '#kube/status-error.ts';
 import type { ApiRequest, ApiResponse } from '../contract.ts';
@@ -20,10 +21,18 @@ export async function acceptUpgrade(
 ): Promise<void> {
   if (response.type === 'upgrade') response.accept(request, socket, head);
   else if (response.type === 'watch') await watchOverWebsocket(request, socket, head, apiRequest, response, frames);
+  else if (response.type === 'stream') await passRefusal(socket, response);
   else refuse(socket, response);
 }
 
-function refuse(socket: Duplex, response: Exclude<ApiResponse, { type: 'upgrade' | 'watch' }>): void {
+/** Another server's answer to a request that it did not want to upgrade. */
+async function passRefusal(socket: Duplex, response: Extract<ApiResponse, { type: 'stream' }>): Promise<void> {
+  const { status, contentType, stream } = response;
+  socket.write(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nContent-Type: ${contentType}\r\nConnection: close\r\n\r\n`);
+  await pipeline(stream, socket).catch(() => socket.destroy());
+}
+
+function refuse(socket: Duplex, response: Exclude<ApiResponse, { type: 'upgrade' | 'watch' | 'stream' }>): void {
   const status = Math.max(response.status, 400);
   const object =
     response.type === 'object' && response.status >= 400

@@ -1,6 +1,6 @@
 /** From what a server answered to the StatusError that callers see. */
-import type { StatusDetails } from '#kube/generated/meta-v1.ts';
-import { StatusError, type StatusReason, statusCodes } from '#kube/status-error.ts';
+import type { StatusDetails } from './generated/meta-v1.ts';
+import { StatusError, type StatusReason, statusCodes } from './status-error.ts';
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null;
 
