@@ -18,6 +18,7 @@ import { list } from './verbs/list.ts';
 import { patch } from './verbs/patch.ts';
 import { update } from './verbs/update.ts';
 import { watch } from './verbs/watch.ts';
+import { convertAhead } from './view.ts';
 
 /** Answers paths that name no resource: discovery, health, metrics. Undefined: not one of its paths. */
 export type PathHandler = (request: ApiRequest, info: RequestInfo) => Promise<ApiResponse | undefined> | ApiResponse | undefined;
@@ -139,7 +140,10 @@ async function handleResource(options: HandlerOptions, r: VerbRequest): Promise<
   checkScope(r);
   const { deprecation } = r.resource.def;
   if (deprecation !== undefined) r.warnings.push(deprecation);
-  return r.info.subresource === '' ? await handleVerb(options, r) : await handleSubresource(r);
+  const response = r.info.subresource === '' ? await handleVerb(options, r) : await handleSubresource(r);
+  if (response.type === 'entry') await convertAhead(response.def, [response.entry], r.request.signal);
+  else if (response.type === 'list') await convertAhead(response.def, response.entries, r.request.signal);
+  return response;
 }
 
 /** A namespaced path for a cluster-scoped resource, or a name without a namespace, is no path. */

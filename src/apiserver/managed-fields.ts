@@ -6,6 +6,7 @@ import type { Stored } from '#kube/object.ts';
 import { apiVersionOf, splitApiVersion } from '#kube/refs.ts';
 import type { Resolve } from '#kube/schema.ts';
 import { definition } from '#kube/schema-registry.ts';
+import { StatusError } from '#kube/status-error.ts';
 import { convertFields } from './convert.ts';
 import type { VerbRequest } from './core.ts';
 import { metaOf } from './meta.ts';
@@ -19,8 +20,9 @@ function ignoredBy(def: KindDef, subresource: string): readonly (readonly string
   return subresource === '' && def.hasStatus === true ? [['status']] : [];
 }
 
-function common(r: VerbRequest) {
+function common(r: VerbRequest, convert: ConvertBetween) {
   const { def } = r.resource;
+  const kinds = siblings(r);
   return {
     manager: managerName(r.request.query.get('fieldManager') ?? '', r.request.headers['user-agent']),
     schema: def.schema,
@@ -29,7 +31,7 @@ function common(r: VerbRequest) {
     subresource: r.info.subresource,
     now: new Date(r.core.clock.now()),
     ignored: ignoredBy(def, r.info.subresource),
-    ...(def.convert === undefined && !hasConvertedSibling(r) ? {} : { otherVersion: otherVersions(r) }),
+    ...(kinds.some((k) => k.convert !== undefined) ? { otherVersion: otherVersions(def, kinds, convert) } : {}),
   };
 }
 
@@ -38,29 +40,69 @@ const siblings = (r: VerbRequest): KindDef[] => {
   return r.core.registry.versions(group).flatMap((version) => r.core.registry.resource(group, version, plural)?.def ?? []);
 };
 
-const hasConvertedSibling = (r: VerbRequest): boolean => siblings(r).some((def) => def.convert !== undefined);
+/** An object in another version of its kind. */
+type ConvertBetween = (from: KindDef, to: KindDef, object: unknown) => unknown;
 
-/** The same kind in another version, by way of the stored one. */
+/** The same kind in another version. */
 const otherVersions =
-  (r: VerbRequest) =>
+  (def: KindDef, kinds: readonly KindDef[], convert: ConvertBetween) =>
   (apiVersion: string): OtherVersion | undefined => {
     const { version } = splitApiVersion(apiVersion);
-    const other = siblings(r).find((def) => def.ref.version === version);
+    const other = kinds.find((k) => k.ref.version === version);
     if (other === undefined) return undefined;
-    const { def } = r.resource;
-    const between = (from: KindDef, to: KindDef) => (object: unknown) => convertFields(object, from, to);
+    const between = (from: KindDef, to: KindDef) => (object: unknown) => convert(from, to, object);
     return { schema: other.schema, convert: between(def, other), convertBack: between(other, def) };
   };
 
-/** Sets a draft's managedFields for a create, update or patch. `live`: the object before the write. */
-export function trackFields(r: VerbRequest, live: Stored | undefined, draft: Draft): void {
-  const entries = updateManagedFields({ ...common(r), live, next: draft });
+const convertLocally: ConvertBetween = (from, to, object) => convertFields(object, from, to);
+
+/** A conversion is wanted whose result is not there yet. */
+class Unconverted extends Error {
+  readonly key: string;
+  readonly convert: () => Promise<unknown>;
+  constructor(key: string, convert: () => Promise<unknown>) {
+    super('not converted yet');
+    this.key = key;
+    this.convert = convert;
+  }
+}
+
+/** Managers that wrote in other versions make a few conversions each; more than this is no history that anybody has. */
+const maxConversions = 200;
+
+/**
+ * Runs a computation that converts objects as it goes. Where a webhook converts, the computation is run again for each answer that it
+ * was found to need: it has no side effects, and mostly all managers are of one version and nothing is converted. Rejects with StatusError.
+ */
+async function converting<T>(r: VerbRequest, compute: (convert: ConvertBetween) => T): Promise<T> {
+  if (siblings(r).every((def) => def.remote === undefined)) return compute(convertLocally);
+  const answers = new Map<string, unknown>();
+  const convert: ConvertBetween = (from, to, object) => {
+    const key = JSON.stringify([from.ref.version, to.ref.version, object]);
+    if (answers.has(key)) return answers.get(key);
+    const draft = structuredClone(object) as Draft;
+    throw new Unconverted(key, async () => await from.remote?.toVersion(draft, apiVersionOf(to.ref), r.request.signal));
+  };
+  while (answers.size < maxConversions) {
+    try {
+      return compute(convert);
+    } catch (error) {
+      if (!(error instanceof Unconverted)) throw error;
+      answers.set(error.key, await error.convert());
+    }
+  }
+  throw new StatusError('InternalError', 'the fields of this object are managed in too many versions');
+}
+
+/** Sets a draft's managedFields for a create, update or patch. `live`: the object before the write. Rejects with StatusError. */
+export async function trackFields(r: VerbRequest, live: Stored | undefined, draft: Draft): Promise<void> {
+  const entries = await converting(r, (convert) => updateManagedFields({ ...common(r, convert), live, next: draft }));
   const meta = metaOf(draft);
   if (entries.length === 0) delete meta.managedFields;
   else meta.managedFields = entries;
 }
 
-/** The object that server-side apply makes, not decoded yet. Throws StatusError BadRequest or Conflict. */
-export function appliedObject(r: VerbRequest, live: Stored | undefined, patch: unknown, force: boolean): unknown {
-  return applyPatch({ ...common(r), live, patch, force }).object;
+/** The object that server-side apply makes, not decoded yet. Rejects with StatusError BadRequest or Conflict. */
+export async function appliedObject(r: VerbRequest, live: Stored | undefined, patch: unknown, force: boolean): Promise<unknown> {
+  return await converting(r, (convert) => applyPatch({ ...common(r, convert), live, patch, force }).object);
 }

@@ -96,15 +96,29 @@ export function validateMeta(def: KindDef, object: KubeObject): FieldError[] {
       errors.push({ field: 'metadata.namespace', type: 'FieldValueRequired', message: 'Required value' });
     else for (const why of isDns1123Label(meta.namespace)) errors.push(invalidValue('metadata.namespace', meta.namespace, why));
   }
-  for (const [key, value] of Object.entries(meta.labels ?? {})) {
-    for (const why of isQualifiedName(key)) errors.push(invalidValue('metadata.labels', key, why));
-    for (const why of isLabelValue(value)) errors.push(invalidValue('metadata.labels', value, why));
-  }
-  errors.push(...annotationErrors(meta.annotations), ...ownerErrors(meta), ...finalizerErrors(meta.finalizers ?? []));
+  errors.push(
+    ...labelErrors(meta.labels),
+    ...annotationErrors(meta.annotations),
+    ...ownerErrors(meta),
+    ...finalizerErrors(meta.finalizers ?? []),
+  );
   return errors;
 }
 
 const maskTrailingDash = (name: string): string => (name.length > 1 && name.endsWith('-') ? `${name.slice(0, -2)}a` : name);
+
+/** What is wrong with labels or annotations. */
+export const metadataMapErrors = (field: 'labels' | 'annotations', map: Readonly<Record<string, string>>): FieldError[] =>
+  field === 'labels' ? labelErrors(map) : annotationErrors(map);
+
+function labelErrors(labels: Readonly<Record<string, string>> = {}): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const [key, value] of Object.entries(labels)) {
+    for (const why of isQualifiedName(key)) errors.push(invalidValue('metadata.labels', key, why));
+    for (const why of isLabelValue(value)) errors.push(invalidValue('metadata.labels', value, why));
+  }
+  return errors;
+}
 
 function annotationErrors(annotations: Readonly<Record<string, string>> = {}): FieldError[] {
   const errors: FieldError[] = [];

@@ -12,7 +12,7 @@ import { timestamp } from './core.ts';
 import { kindPrefix, listPrefix, objectKeyOf } from './keys.ts';
 import { metaOf } from './meta.ts';
 import type { Registry } from './registry.ts';
-import { createEntry, deleteEntry, encodeFor, updateEntry } from './storage.ts';
+import { createEntry, deleteEntry, encodeLocal, updateEntry } from './storage.ts';
 import { presentStored, viewOf } from './view.ts';
 
 interface Deps {
@@ -68,7 +68,8 @@ export function createObjectStore(deps: Deps): ObjectStore {
       meta.uid ??= deps.random.uuid();
       meta.creationTimestamp ??= timestamp(deps.clock.now());
       if (def.generation === 'spec') meta.generation ??= 1;
-      const entry = await createEntry({ cache }, def, meta.namespace ?? '', draft);
+      const at = { namespace: meta.namespace ?? '', name: meta.name ?? '' };
+      const entry = await createEntry({ cache }, def, at, encodeLocal(def, draft));
       return viewOf(def).object(entry) as unknown as Stored<T>;
     },
     modify: async <T extends KubeObject>(
@@ -85,7 +86,7 @@ export function createObjectStore(deps: Deps): ObjectStore {
         const current = view.object(entry) as unknown as Stored<T>;
         const draft = structuredClone(current) as unknown as Draft;
         if (!change(draft, current)) return current;
-        const bytes = encodeFor(def, draft);
+        const bytes = encodeLocal(def, draft);
         if (Buffer.compare(presentStored(bytes, entry.revision), entry.value) === 0) return current;
         try {
           return view.object(await updateEntry({ cache }, def, entry, bytes, name)) as unknown as Stored<T>;

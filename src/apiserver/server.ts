@@ -9,6 +9,7 @@ import type { Random } from '#platform/random.ts';
 import type { StoreStats, WatchCache } from '#store/contract.ts';
 import { type AdmissionMetrics, createAdmissionMetrics } from './admission/admission-metrics.ts';
 import { createAdmissionChain } from './admission/chain.ts';
+import type { CallWebhook } from './admission/webhook-client.ts';
 import { createAggregation } from './aggregation/aggregation.ts';
 import type { RemoteAccess } from './aggregation/target.ts';
 import { createIpAddressKeeper } from './alloc/ip-addresses.ts';
@@ -26,8 +27,9 @@ import type {
   SubresourceDef,
 } from './contract.ts';
 import type { Core } from './core.ts';
+import { createConversionMetrics } from './crd/conversion-metrics.ts';
 import { createDefinitions } from './crd/definitions.ts';
-import { deleteInstances, releaseDefinition } from './crd/instances.ts';
+import { deleteInstances, instancesGone, releaseDefinition } from './crd/instances.ts';
 import { createDiscovery } from './discovery/discovery.ts';
 import { createOpenApi } from './discovery/openapi.ts';
 import { expireObjects } from './expiry.ts';
@@ -64,6 +66,8 @@ export interface ApiServerOptions {
   readonly admission: (objects: ObjectStore, metrics: AdmissionMetrics) => readonly AdmissionPlugin[];
   /** Called once: how servers behind APIServices are reached. Absent: they cannot be. */
   readonly remoteAccess?: (objects: ObjectStore) => RemoteAccess;
+  /** Called once: how webhooks that convert custom resources are called; their services are looked up in the server's own store. */
+  readonly callWebhook: (objects: ObjectStore) => CallWebhook;
   readonly subresources: readonly SubresourceDef[];
   readonly reviews: readonly ReviewDef[];
   readonly computed: readonly ComputedDef[];
@@ -135,14 +139,28 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     random,
   );
   for (const service of objects.list(services, '')) allocator.adopt(service);
+  const metrics = createMetrics({ cache, kinds: registry, storeStats: options.storeStats, gitVersion: config.version.gitVersion });
   const definitions = createDefinitions({
     registry,
     cache,
+    clock,
     log,
-    deleteAll: (crd, signal) => deleteInstances(handle, crd, signal),
+    converter: {
+      call: options.callWebhook(objects),
+      uuid: random.uuid,
+      now: clock.monotonic,
+      observe: createConversionMetrics(metrics.registry),
+    },
+    get: (name) => objects.get(customResourceDefinitions, '', name),
+    setStatus: (name, change) =>
+      objects.modify(customResourceDefinitions, '', name, (draft, crd) => {
+        draft['status'] = change(crd);
+        return true;
+      }),
+    deleteInstances: (kind, signal) => deleteInstances(core, kind, signal),
+    instancesGone: (kind, signal) => instancesGone(core, kind, signal),
     release: (name, signal) => releaseDefinition(handle, name, signal),
   });
-  const metrics = createMetrics({ cache, kinds: registry, storeStats: options.storeStats, gitVersion: config.version.gitVersion });
   const admissionMetrics = createAdmissionMetrics(metrics.registry);
   const core: Core = {
     cache,

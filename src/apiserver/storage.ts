@@ -14,22 +14,29 @@ export function readEntry(core: Pick<Core, 'cache'>, def: KindDef, namespace: st
   return core.cache.get(objectKeyOf(def, namespace, name));
 }
 
-/** The bytes under which an object of this kind is stored. */
-export function encodeFor(def: KindDef, object: Draft | KubeObject): Buffer {
-  const stored = def.convert === undefined ? object : def.convert.toStored(structuredClone(object) as Draft);
-  return encodeStored(stored);
+/** The bytes under which an object of this kind is stored, for kinds that the server converts itself: all that are built in. */
+export const encodeLocal = (def: KindDef, object: Draft | KubeObject): Buffer =>
+  encodeStored(def.convert === undefined ? object : def.convert.toStored(structuredClone(object) as Draft));
+
+/** The bytes under which an object of any kind is stored. Rejects with StatusError where a webhook cannot convert it. */
+export async function encodeFor(def: KindDef, object: Draft | KubeObject, signal: AbortSignal): Promise<Buffer> {
+  if (def.remote === undefined || def.storage?.version === def.ref.version) return encodeLocal(def, object);
+  return encodeStored(await def.remote.toStored(structuredClone(object) as Draft, signal));
 }
 
 const writeOptions = (def: KindDef): { durability?: 'lazy' } => (def.durability === 'lazy' ? { durability: 'lazy' } : {});
 
 /** Throws StatusError AlreadyExists, or ServiceUnavailable where the store cannot write. */
-export async function createEntry(core: Pick<Core, 'cache'>, def: KindDef, namespace: string, object: Draft): Promise<CachedEntry> {
-  const name = object.metadata.name ?? '';
+export async function createEntry(
+  core: Pick<Core, 'cache'>,
+  def: KindDef,
+  at: { readonly namespace: string; readonly name: string },
+  bytes: Uint8Array,
+): Promise<CachedEntry> {
   try {
-    const key = objectKeyOf(def, namespace, name);
-    return asCached(await core.cache.create(key, encodeFor(def, object), writeOptions(def)));
+    return asCached(await core.cache.create(objectKeyOf(def, at.namespace, at.name), bytes, writeOptions(def)));
   } catch (error) {
-    throw fromStoreError(error, def, name);
+    throw fromStoreError(error, def, at.name);
   }
 }
 

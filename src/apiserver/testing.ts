@@ -8,6 +8,7 @@ import { seededRandom } from '#platform/random.ts';
 import type { WatchCache } from '#store/contract.ts';
 import { createMemoryStore } from '#store/drivers/memory/memory-store.ts';
 import { createWatchCache } from '#store/watch-cache.ts';
+import { createWebhookCaller } from './admission/webhook-client.ts';
 import type { ApiResponse } from './contract.ts';
 import { createInProcessTransport, type InProcessTransport } from './in-process.ts';
 import { type ApiServer, type ApiServerOptions, createApiServer } from './server.ts';
@@ -47,6 +48,7 @@ export async function startTestServer(kinds: readonly KindDef[], options: Partia
     kinds,
     authorize: () => ({ decision: 'allow', reason: '' }),
     admission: () => [],
+    callWebhook: () => createWebhookCaller(undefined),
     subresources: [],
     reviews: [],
     computed: [],

@@ -3,6 +3,7 @@ import { createPrivateKey } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createAdmissionPlugins } from '#apiserver/admission/index.ts';
+import { createWebhookCaller } from '#apiserver/admission/webhook-client.ts';
 import { createAudit } from '#apiserver/audit/audit.ts';
 import { openAuditLog } from '#apiserver/audit/log-file.ts';
 import { type Auth, createAuth } from '#apiserver/auth.ts';
@@ -176,6 +177,7 @@ export async function createControlPlane(
       dial: createServiceDialer(tunnel, own),
       proxyClient: () => ({ cert: pki.authProxy.certPem, key: pki.authProxy.keyPem }),
     }),
+    callWebhook: (own) => createWebhookCaller(createServiceDialer(tunnel, own)),
     subresources: [...auth.subresources, ...nodeSubresources(tunnel)],
     reviews: auth.reviews,
     computed: [componentStatusReader(() => componentChecks(health.readiness, { store, cache, clock }))],

@@ -18,6 +18,8 @@ export interface DecodeContext {
   readonly mapKeys: number[];
   /** Where unknown fields are noted; undefined: they are dropped silently. */
   readonly unknown: string[] | undefined;
+  /** Custom resources are pruned only; else their defaults are filled in too. */
+  readonly pruneOnly?: boolean;
   /** Go name of the innermost struct, for type errors. */
   struct: string;
 }
@@ -382,6 +384,7 @@ function compileCustom(schema: Schema): Node {
       context.path.pop();
       if (property === undefined && (values === undefined || values === false) && !keepUnknown) noteUnknown(key, context);
     }
+    if (context.pruneOnly === true) return result;
     for (const [name, property] of properties) {
       if (property.schema.default === undefined || Object.hasOwn(result, name)) continue;
       setEntry(result, name, property.schema.default === null ? null : nodeOf(property).decode(property.schema.default, context));

@@ -109,7 +109,15 @@ function textField(ref: DecodableKind['ref'], value: Record<string, unknown>, fi
  * collects unknown fields. Throws BadRequest.
  */
 export function decodeValue(schema: Schema, value: unknown, unknown?: string[], prefix = ''): unknown {
-  const context: DecodeContext = { path: [], mapKeys: [], unknown, struct: '' };
+  return run(schema, value, { path: [], mapKeys: [], unknown, struct: '' }, prefix);
+}
+
+/** A custom resource without what its schema does not know; no defaults are filled in. Throws BadRequest. */
+export function pruneValue(schema: Schema, value: unknown): unknown {
+  return run(schema, value, { path: [], mapKeys: [], unknown: undefined, struct: '', pruneOnly: true }, '');
+}
+
+function run(schema: Schema, value: unknown, context: DecodeContext, prefix: string): unknown {
   try {
     return compile(schema).decode(value, context);
   } catch (error) {

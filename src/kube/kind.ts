@@ -52,17 +52,38 @@ export interface ScaleDef {
   readonly selector: (object: KubeObject) => string;
 }
 
+/** Conversion by a webhook. */
+export interface RemoteConversion {
+  /** For messages. */
+  readonly name: string;
+  /** Objects as they are stored, in whichever version, in the kind's own version and in order. Ends in bounded time. Rejects with StatusError. */
+  readonly fromStored: (objects: readonly Draft[]) => Promise<readonly Draft[]>;
+  /** An object of the kind's version as it is to be stored. Rejects with StatusError. */
+  readonly toStored: (object: Draft, signal: AbortSignal) => Promise<Draft>;
+  /** An object of the kind's version in another one, neither pruned nor defaulted: whose fields are whose is kept by version. Rejects with StatusError. */
+  readonly toVersion: (object: Draft, apiVersion: string, signal: AbortSignal) => Promise<Draft>;
+}
+
 export interface KindDef<T extends KubeObject = KubeObject> {
   readonly ref: ResourceRef<T>;
-  /** Schema of the object; its `properties` hold apiVersion, kind, metadata and the rest. */
+  /** Schema of the object; its `properties` hold apiVersion, kind, metadata and the rest. Of custom resources it is made when it is read: do not hold it. */
   readonly schema: Schema;
+  /** Made by a CustomResourceDefinition. */
+  readonly custom?: boolean;
+  /** With `custom`: changes whenever the schema may have changed; tells documents apart without making them. */
+  readonly schemaTag?: string;
   /** Which stored group, resource and version this kind's bytes are kept under: equal to ref, unless several versions share one store (autoscaling v1 and v2; core and events.k8s.io Event). */
   readonly storage?: { readonly group: string; readonly plural: string; readonly version: string };
   /** Conversion from and to the stored version; absent where ref is the stored version. */
   readonly convert?: { readonly fromStored: (object: Draft) => Draft; readonly toStored: (object: Draft) => Draft };
+  /** Conversion that only somebody else can do; with `convert` for what is stored in this very version. See convertAhead in apiserver/view.ts. */
+  readonly remote?: RemoteConversion;
   /** Kind of lists; default: the kind with "List" appended. */
   readonly listKind?: string;
-  /** With `convert`: what was written after this revision is served as it is stored (custom resources whose schema has defaults). */
+  /**
+   * With `convert`: what is stored in this version and was written after this revision is served as it is stored. Custom resources:
+   * their schema, defaults and storage version change while the server runs.
+   */
   readonly servedAsStoredAfter?: number;
   /** Text of a Warning header on every answer: the version is deprecated. */
   readonly deprecation?: string;

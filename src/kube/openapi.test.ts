@@ -95,7 +95,7 @@ test('a custom resource is described by its own schema', () => {
     },
   };
   const ref = { ...(refs.pods as KindDef['ref']), group: 'stable.example.com', kind: 'CronTab', plural: 'crontabs' };
-  const document = openApiV3([{ ref, schema }], info);
+  const document = openApiV3([{ ref, schema, custom: true }], info);
   expect(at(document, 'components', 'schemas', 'com.example.stable.v1.CronTab')).toMatchObject({
     properties: {
       metadata: { allOf: [{ $ref: '#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' }] },

@@ -68,7 +68,7 @@ function render(kinds: readonly KindDef[], dialect: Dialect, descriptions: Descr
 /** Definition names of a kind and of its list; those of custom resources are made here. */
 function namesOf(kind: KindDef, set: DefinitionSet): KindNames {
   const { ref } = kind;
-  if (kind.schema.custom !== true) {
+  if (kind.custom !== true) {
     const object = `${definitionPrefix(ref.group, ref.version)}${ref.kind}`;
     refTo(object, set);
     return { object, list: `${object}List` };

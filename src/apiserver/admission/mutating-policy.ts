@@ -38,13 +38,13 @@ const mutationBudget = 10_000_000;
 async function mutate(r: MutatingRequest, i: Mutating, m: CompiledMutation): Promise<void> {
   if (r.object === undefined) return;
   // Each mutation sees what those before it made of the object.
-  const v = inVersion(r, i.def);
+  const v = await inVersion(r, i.def);
   if (v.object === undefined) return;
   const bound = i.compiled.scope.bind(v, i.params);
   bound.refill(mutationBudget);
   const value = await mutatedObject(bound, m, v.object, i.def);
   if (jsonEqual(value, v.object)) return;
-  become(r.object, backFrom(v, draftOf(i.def, value, 'Ignore', [])));
+  become(r.object, await backFrom(v, draftOf(i.def, value, 'Ignore', [])));
 }
 
 /** Runs the mutations of an invocation, all of them whatever becomes of each. True when the object has changed. */
@@ -65,7 +65,7 @@ const keyOf = ({ policy, binding, params }: Mutating): string =>
   JSON.stringify([policy.metadata.name, binding.metadata.name, params?.metadata.namespace ?? '', params?.metadata.name ?? '']);
 
 async function invoke(r: MutatingRequest, i: Mutating, rounds: HookRounds, refuse: (refusal: Refusal) => void): Promise<boolean> {
-  const matched = await matchConditions(i.compiled.scope.bind(inVersion(r, i.def), i.params), i.compiled.conditions);
+  const matched = await matchConditions(i.compiled.scope.bind(await inVersion(r, i.def), i.params), i.compiled.conditions);
   if ('error' in matched) refuse({ ...i, message: matched.error, reason: 'Invalid' });
   if (!('matched' in matched) || !matched.matched || !rounds.mayAsk(r, keyOf(i))) return false;
   const changed = await mutateAll(r, i, refuse);

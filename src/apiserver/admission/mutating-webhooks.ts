@@ -78,7 +78,7 @@ export function createMutatingWebhooks(deps: WebhookDeps): AdmissionPlugin {
       const next = patched(hook.webhook.name, v, operations);
       changed = !jsonEqual(next, v.object);
       notes.patch(operations);
-      if (changed && r.object !== undefined) become(r.object, backFrom(v, next));
+      if (changed && r.object !== undefined) become(r.object, await backFrom(v, next));
       return changed;
     } finally {
       notes.mutated(changed);

@@ -189,8 +189,8 @@ export function createPolicySource<P extends AnyPolicy, B extends AnyBinding, C 
 }
 
 /** The request in the versions that policies name, each made once. */
-export function versionsOf(r: AdmissionRequest): (def: KindDef) => VersionedRequest {
-  const made = new Map<KindDef, VersionedRequest>();
+export function versionsOf(r: AdmissionRequest): (def: KindDef) => Promise<VersionedRequest> {
+  const made = new Map<KindDef, Promise<VersionedRequest>>();
   return (def) => {
     let found = made.get(def);
     if (found === undefined) {

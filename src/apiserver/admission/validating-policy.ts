@@ -220,7 +220,7 @@ export function createValidatingAdmissionPolicy(deps: PolicyDeps): AdmissionPlug
           if (step.policy.spec?.failurePolicy !== 'Ignore') denials.push({ by: step, message: step.fault });
           continue;
         }
-        const result = await evaluate(version(step.def), step);
+        const result = await evaluate(await version(step.def), step);
         denials.push(...result.findings.flatMap((f) => enforce(r, step, f) ?? []));
         denials.push(...result.annotationErrors.map((message) => ({ by: step, message })));
         const { name } = step.policy.metadata;

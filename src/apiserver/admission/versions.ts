@@ -15,14 +15,17 @@ export interface VersionedRequest extends AdmissionRequest {
 const isOf = (object: KubeObject | Draft, def: KindDef): boolean =>
   object.kind === def.ref.kind && object.apiVersion === apiVersionOf(def.ref);
 
-/** The request in a version that serves the same stored objects. Where that is its own, its objects are shared, not copied. */
-export function inVersion(r: AdmissionRequest, def: KindDef): VersionedRequest {
+/**
+ * The request in a version that serves the same stored objects. Where that is its own, its objects are shared, not copied. Rejects with
+ * StatusError where a webhook cannot convert them.
+ */
+export async function inVersion(r: AdmissionRequest, def: KindDef): Promise<VersionedRequest> {
   if (def === r.def) return { ...r, requested: r };
-  const convert = <T extends KubeObject | Draft>(object: T | undefined): T | undefined =>
-    object === undefined || !isOf(object, r.def) ? object : (convertObject(object, r.def, def) as T);
-  return { ...r, def, object: convert(r.object), oldObject: convert(r.oldObject), requested: r };
+  const convert = async <T extends KubeObject | Draft>(object: T | undefined): Promise<T | undefined> =>
+    object === undefined || !isOf(object, r.def) ? object : ((await convertObject(object, r.def, def, r.signal)) as T);
+  return { ...r, def, object: await convert(r.object), oldObject: await convert(r.oldObject), requested: r };
 }
 
-/** An object of the matched version in that of the request. */
-export const backFrom = (v: VersionedRequest, object: Draft): Draft =>
-  v.def === v.requested.def || !isOf(object, v.def) ? object : convertObject(object, v.def, v.requested.def);
+/** An object of the matched version in that of the request. Rejects with StatusError. */
+export const backFrom = async (v: VersionedRequest, object: Draft): Promise<Draft> =>
+  v.def === v.requested.def || !isOf(object, v.def) ? object : await convertObject(object, v.def, v.requested.def, v.signal);

@@ -14,6 +14,8 @@ export interface WebhookCall {
   readonly body: unknown;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
+  /** Default 3 MiB. */
+  readonly maxAnswerBytes?: number;
 }
 
 /** Posts JSON and gives the JSON that comes back. Rejects with WebhookCallError that says what went wrong. */
@@ -23,13 +25,16 @@ export type CallWebhook = (call: WebhookCall) => Promise<unknown>;
 export class WebhookCallError extends Error {
   /** The status of the answer; 503 where there is none. */
   readonly code: number;
-  constructor(message: string, code: number, cause?: unknown) {
-    super(`failed to call webhook: ${message}`, { cause });
+  /** What went wrong, without saying of what. */
+  readonly why: string;
+  constructor(why: string, code: number, cause?: unknown) {
+    super(`failed to call webhook: ${why}`, { cause });
+    this.why = why;
     this.code = code;
   }
 }
 
-const maxAnswerBytes = 3 * 1024 * 1024;
+const defaultMaxAnswerBytes = 3 * 1024 * 1024;
 /** Connections to one webhook at the same time, and those kept when none is needed. */
 const maxConnections = 100;
 const maxIdle = 10;
@@ -120,7 +125,7 @@ function agentFor(target: Target, caBundle: string | undefined): Agent {
   return agent;
 }
 
-async function readAnswer(response: IncomingMessage): Promise<string> {
+async function readAnswer(response: IncomingMessage, maxAnswerBytes: number): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of response as AsyncIterable<Buffer>) {
@@ -180,14 +185,14 @@ function statusText(status: number, body: string): string {
 
 const posted = ({ url, host }: Target): string => `Post ${JSON.stringify(`https://${host}${url.pathname}${url.search}`)}`;
 
-async function exchange(target: Target, agent: Agent, text: string, signal: AbortSignal): Promise<unknown> {
+async function exchange(target: Target, agent: Agent, text: string, maxAnswerBytes: number, signal: AbortSignal): Promise<unknown> {
   let response: IncomingMessage;
   try {
     response = await post(target, agent, text, signal, true);
   } catch (error) {
     throw new WebhookCallError(`${posted(target)}: ${error instanceof Error ? error.message : String(error)}`, 503, error);
   }
-  const answer = await readAnswer(response);
+  const answer = await readAnswer(response, maxAnswerBytes);
   const status = response.statusCode ?? 0;
   if (status < 200 || status > 299) {
     const isText = (response.headers['content-type'] ?? '').startsWith('text/');
@@ -216,7 +221,7 @@ function createAgents(): (target: Target, caBundle: string | undefined) => Agent
 /** A caller of webhooks. `dialService` absent: services cannot be called. */
 export function createWebhookCaller(dialService: DialService | undefined): CallWebhook {
   const agentOf = createAgents();
-  return async ({ config, body, timeoutMs, signal: parent }) => {
+  return async ({ config, body, timeoutMs, signal: parent, maxAnswerBytes = defaultMaxAnswerBytes }) => {
     const target = targetOf(config, dialService);
     target.url.searchParams.set('timeout', `${Math.ceil(timeoutMs / 1000)}s`);
     const text = JSON.stringify(body);
@@ -229,7 +234,7 @@ export function createWebhookCaller(dialService: DialService | undefined): CallW
       signal.addEventListener('abort', tooLate, { once: true });
     });
     try {
-      return await Promise.race([exchange(target, agentOf(target, config.caBundle), text, signal), late]);
+      return await Promise.race([exchange(target, agentOf(target, config.caBundle), text, maxAnswerBytes, signal), late]);
     } catch (error) {
       if (error instanceof WebhookCallError) throw error;
       throw new WebhookCallError(error instanceof Error ? error.message : String(error), 503, error);

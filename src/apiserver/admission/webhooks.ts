@@ -148,7 +148,7 @@ export function createHookCaller(deps: WebhookDeps, stage: WebhookStage): HookCa
     wants: async ({ webhook }, r) => {
       const def = matchingVersion(webhook.rules, webhook.matchPolicy, r, deps.objects);
       if (def === undefined || !matchesSelectors(webhook, r, deps.objects)) return undefined;
-      const v = inVersion(r, def);
+      const v = await inVersion(r, def);
       return (await conditionsHold(webhook, v)) ? v : undefined;
     },
     ask: async ({ webhook: w }, v) => {

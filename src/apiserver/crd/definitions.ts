@@ -5,35 +5,48 @@
 import { createCel } from '#kube/cel.ts';
 import { compileValidations } from '#kube/cel-validate.ts';
 import type {
-  CustomResourceDefinitionCondition as Condition,
   CustomResourceDefinition,
   JSONSchemaProps,
   CustomResourceDefinitionNames as Names,
   CustomResourceDefinitionStatus as Status,
 } from '#kube/generated/apiextensions-v1.ts';
 import { jsonEqual } from '#kube/json-value.ts';
-import { allVerbs } from '#kube/kind.ts';
+import type { KindDef } from '#kube/kind.ts';
 import type { Stored } from '#kube/object.ts';
 import { customResourceDefinitions } from '#kube/refs.ts';
 import { definition } from '#kube/schema-registry.ts';
-import { type FieldError, invalid } from '#kube/status-error.ts';
+import { type FieldError, invalid, notFound } from '#kube/status-error.ts';
 import { fieldInvalid } from '#kube/validation/field-error.ts';
 import { TaskGroup } from '#lib/task-group.ts';
+import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { WatchCache } from '#store/contract.ts';
 import { type HookedWrite, type KindHooks, timestamp } from '../core.ts';
 import type { Registry } from '../registry.ts';
+import { isTrue, statusFor, type TakenNames, withCondition } from './conditions.ts';
 import { cleanupFinalizer } from './instances.ts';
 import { parseJsonPath } from './json-path.ts';
-import { kindsOf } from './kind.ts';
+import { type KindSource, kindsOf, storageKindOf } from './kind.ts';
 import { customSchema, schemaErrors } from './schema.ts';
+import { createSchemaShelf } from './schema-shelf.ts';
+import { type ConverterDeps, type ConvertObjects, createWebhookConverter } from './webhook-converter.ts';
+
+type Crd = CustomResourceDefinition;
 
 export interface DefinitionsDeps {
   readonly registry: Registry;
-  readonly cache: WatchCache;
+  readonly cache: Pick<WatchCache, 'revision'>;
+  readonly clock: Clock;
   readonly log: Logger;
-  /** Deletes every instance of a kind, as a client would: finalizers are respected. */
-  readonly deleteAll: (crd: CustomResourceDefinition, signal: AbortSignal) => Promise<void>;
+  readonly converter: ConverterDeps;
+  /** The stored definition of a name. */
+  readonly get: (name: string) => Stored<Crd> | undefined;
+  /** Writes a definition's status past admission, with what `change` makes of it; undefined where there is no such definition. */
+  readonly setStatus: (name: string, change: (crd: Crd) => Status) => Promise<Stored<Crd> | undefined>;
+  /** Deletes every instance of a kind: finalizers are respected. */
+  readonly deleteInstances: (kind: KindDef, signal: AbortSignal) => Promise<void>;
+  /** Resolves when a kind has no instances. */
+  readonly instancesGone: (kind: KindDef, signal: AbortSignal) => Promise<void>;
   /** Takes the cleanup finalizer off a definition. */
   readonly release: (name: string, signal: AbortSignal) => Promise<void>;
 }
@@ -41,46 +54,104 @@ export interface DefinitionsDeps {
 export interface Definitions {
   readonly hooks: KindHooks;
   /** Serves a stored definition: at start. */
-  readonly adopt: (crd: Stored<CustomResourceDefinition>) => void;
+  readonly adopt: (crd: Stored<Crd>) => void;
   readonly close: () => Promise<void>;
 }
 
-type Draft = { -readonly [K in keyof CustomResourceDefinition]: CustomResourceDefinition[K] };
+type Draft = { -readonly [K in keyof Crd]: Crd[K] };
+
+/** What is remembered of each definition; the definition itself stays in the store, as bytes. */
+interface Known {
+  readonly group: string;
+  readonly accepted: Names | undefined;
+  readonly waiting: boolean;
+  /** What its schemas are of, and from which revision they hold. */
+  readonly tag: string;
+  readonly since: number;
+  readonly served: { readonly plural: string; readonly versions: readonly string[] };
+}
+
+/** Schemas kept compiled. */
+const shelfCapacity = 128;
+/** Between attempts to remove the instances of a definition that goes. */
+const retryMs = 5_000;
 
 export function createDefinitions(deps: DefinitionsDeps): Definitions {
   const { registry, log } = deps;
   const tasks = new TaskGroup();
-  /** Versions in the registry, by name of the definition. */
-  const served = new Map<string, { readonly group: string; readonly plural: string; readonly versions: readonly string[] }>();
+  const shelf = createSchemaShelf(shelfCapacity);
+  const known = new Map<string, Known>();
   const cleaning = new Set<string>();
 
-  const withdraw = (name: string): void => {
-    const known = served.get(name);
-    if (known === undefined) return;
-    served.delete(name);
-    for (const version of known.versions) registry.remove({ group: known.group, version, plural: known.plural });
+  const sourceOf = (crd: Crd, since: number): KindSource => {
+    const { name = '' } = crd.metadata;
+    const { conversion } = crd.spec;
+    const load = (): Crd => {
+      const found = deps.get(name);
+      if (found === undefined) throw notFound(customResourceDefinitions, name);
+      return found;
+    };
+    const convert: ConvertObjects | undefined =
+      conversion?.strategy === 'Webhook' && conversion.webhook !== undefined
+        ? createWebhookConverter(name, conversion.webhook, deps.converter)
+        : undefined;
+    return { load, shelf, convert, lifetime: tasks.signal, servedAsStoredAfter: since };
   };
-  const serve = (crd: CustomResourceDefinition): void => {
-    const { name = '', resourceVersion = '0' } = crd.metadata;
-    if (!isTrue(crd.status, 'Established')) return;
-    try {
-      const kinds = kindsOf(crd, Number(resourceVersion));
+  const withdraw = (name: string): void => {
+    const before = known.get(name);
+    if (before === undefined) return;
+    const { plural, versions } = before.served;
+    for (const version of versions) registry.remove({ group: before.group, version, plural });
+  };
+  const note = (crd: Crd, since: number, versions: readonly string[]): void => {
+    known.set(crd.metadata.name ?? '', {
+      group: crd.spec.group,
+      accepted: crd.status?.acceptedNames,
+      waiting: !isTrue(crd.status, 'NamesAccepted'),
+      tag: tagOf(crd),
+      since,
+      served: { plural: crd.status?.acceptedNames?.plural ?? crd.spec.names.plural, versions },
+    });
+  };
+  const serve = (crd: Crd, revision: number): void => {
+    const { name = '' } = crd.metadata;
+    const before = known.get(name);
+    const since = before?.tag === tagOf(crd) ? before.since : revision;
+    if (!isTrue(crd.status, 'Established')) {
       withdraw(name);
-      for (const kind of kinds) registry.add(crd.metadata.deletionTimestamp === undefined ? kind : { ...kind, verbs: terminatingVerbs });
-      served.set(name, { group: crd.spec.group, plural: crd.spec.names.plural, versions: kinds.map((k) => k.ref.version) });
+      note(crd, since, []);
+      return;
+    }
+    try {
+      const kinds = kindsOf(crd, sourceOf(crd, since));
+      const versions = kinds.map((k) => k.ref.version);
+      for (const version of before?.served.versions ?? [])
+        if (!versions.includes(version)) registry.remove({ group: crd.spec.group, version, plural: crd.spec.names.plural });
+      for (const kind of kinds) registry.add(kind);
+      note(crd, since, versions);
     } catch (error) {
       log.error('a custom resource definition cannot be served', { name, error });
     }
   };
-  const clean = (crd: CustomResourceDefinition): void => {
+  const taken = (crd: Crd): TakenNames => takenNames(registry, known, crd);
+  /** Definitions whose names were not all free try again when names of their group come free. */
+  const reconsider = (group: string): void => {
+    for (const [name, k] of known) {
+      if (!k.waiting || k.group !== group) continue;
+      tasks.spawn(async (signal) => {
+        const now = timestamp(deps.clock.now());
+        const crd = await deps.setStatus(name, (current) => statusFor(current, taken(current), now));
+        if (crd !== undefined && !signal.aborted) serve(crd, deps.cache.revision());
+      });
+    }
+  };
+  const clean = (crd: Crd): void => {
     const { name = '', deletionTimestamp, finalizers = [] } = crd.metadata;
     if (deletionTimestamp === undefined || !finalizers.includes(cleanupFinalizer) || cleaning.has(name)) return;
     cleaning.add(name);
     tasks.spawn(async (signal) => {
       try {
-        await removeInstances(deps, crd, signal);
-      } catch (error) {
-        if (!signal.aborted) log.warn('instances of a custom resource definition cannot be removed', { name, error });
+        await removeInstances(deps, name, storageKindOf(crd, sourceOf(crd, deps.cache.revision())), signal);
       } finally {
         cleaning.delete(name);
       }
@@ -88,89 +159,60 @@ export function createDefinitions(deps: DefinitionsDeps): Definitions {
   };
   return {
     adopt: (crd) => {
-      serve(crd);
+      serve(crd, Number(crd.metadata.resourceVersion));
       clean(crd);
     },
     hooks: {
-      beforeWrite: (write) => prepare(registry, write),
+      beforeWrite: (write) => prepare(write, taken),
       afterWrite: (object, old) => {
-        const crd = object as unknown as CustomResourceDefinition;
-        if (!onlyMetadata(crd, old as unknown as CustomResourceDefinition | undefined)) serve(crd);
+        const crd = object as unknown as Crd;
+        const before = old as unknown as Crd | undefined;
+        if (!onlyMetadata(crd, before)) serve(crd, deps.cache.revision());
+        if (before !== undefined && !jsonEqual(crd.status?.acceptedNames, before.status?.acceptedNames)) reconsider(crd.spec.group);
         clean(crd);
       },
-      afterDelete: (object) => withdraw(object.metadata.name ?? ''),
+      afterDelete: (object) => {
+        const crd = object as unknown as Crd;
+        withdraw(crd.metadata.name ?? '');
+        known.delete(crd.metadata.name ?? '');
+        reconsider(crd.spec.group);
+      },
     },
     close: () => tasks.close(),
   };
 }
 
-/** While a definition goes, its instances may go but no new ones come. */
-const terminatingVerbs = allVerbs.filter((verb) => verb !== 'create');
+const tagOf = (crd: Crd): string => `${crd.metadata.uid ?? ''}/${crd.metadata.generation ?? 0}`;
 
-const onlyMetadata = (now: CustomResourceDefinition, old: CustomResourceDefinition | undefined): boolean =>
+const onlyMetadata = (now: Crd, old: Crd | undefined): boolean =>
   old !== undefined &&
   now.metadata.deletionTimestamp === old.metadata.deletionTimestamp &&
   jsonEqual(now.spec, old.spec) &&
   jsonEqual(now.status, old.status);
 
-const isTrue = (status: Status | undefined, type: string): boolean =>
-  status?.conditions?.some((c) => c.type === type && c.status === 'True') === true;
+/** Names that other definitions and the built-in kinds of the group have. */
+function takenNames(registry: Registry, known: ReadonlyMap<string, Known>, crd: Crd): TakenNames {
+  const { group } = crd.spec;
+  const resources = new Set<string>();
+  const kinds = new Set<string>();
+  const take = (names: Names): void => {
+    for (const name of [names.plural, names.singular ?? '', ...(names.shortNames ?? [])]) if (name !== '') resources.add(name);
+    for (const name of [names.kind, names.listKind ?? '']) if (name !== '') kinds.add(name);
+  };
+  for (const [name, k] of known) if (k.group === group && k.accepted !== undefined && name !== crd.metadata.name) take(k.accepted);
+  for (const version of registry.versions(group))
+    for (const { custom, def } of registry.resourcesOf(group, version))
+      if (!custom) take({ ...def.ref, listKind: def.listKind ?? `${def.ref.kind}List`, shortNames: def.ref.shortNames });
+  return { resources, kinds };
+}
 
 /** Checks the schemas and sets names and conditions, so that a definition is in use as soon as it is written. Throws StatusError Invalid. */
-function prepare(registry: Registry, write: HookedWrite): undefined {
+function prepare(write: HookedWrite, taken: (crd: Crd) => TakenNames): undefined {
   const crd = write.draft as unknown as Draft;
-  const errors = definitionErrors(crd, write.old as unknown as CustomResourceDefinition | undefined);
+  const errors = definitionErrors(crd, write.old as unknown as Crd | undefined);
   if (errors.length > 0) throw invalid(customResourceDefinitions, crd.metadata.name ?? '', errors);
   if (crd.spec.names === undefined || crd.spec.versions === undefined) return undefined;
-  const now = timestamp(write.context.now.getTime());
-  const problem = nameProblem(registry, crd);
-  const before: Status = crd.status ?? {};
-  const accepted: Names | undefined = problem === undefined ? crd.spec.names : (before.acceptedNames ?? { plural: '', kind: '' });
-  const conditions = [...(before.conditions ?? [])];
-  setCondition(
-    conditions,
-    problem === undefined
-      ? { type: 'NamesAccepted', status: 'True', reason: 'NoConflicts', message: 'no conflicts found' }
-      : { type: 'NamesAccepted', status: 'False', ...problem },
-    now,
-  );
-  if (problem === undefined)
-    setCondition(
-      conditions,
-      { type: 'Established', status: 'True', reason: 'InitialNamesAccepted', message: 'the initial names have been accepted' },
-      now,
-    );
-  else if (!isTrue(before, 'Established'))
-    setCondition(conditions, { type: 'Established', status: 'False', reason: 'NotAccepted', message: 'not all names are accepted' }, now);
-  crd.status = { ...before, conditions, acceptedNames: accepted };
-  return undefined;
-}
-
-function setCondition(conditions: Condition[], condition: Condition, now: string): void {
-  const at = conditions.findIndex((c) => c.type === condition.type);
-  const before = conditions[at];
-  const lastTransitionTime = before?.status === condition.status ? (before.lastTransitionTime ?? now) : now;
-  if (at < 0) conditions.push({ ...condition, lastTransitionTime });
-  else conditions[at] = { ...condition, lastTransitionTime };
-}
-
-/** A name that another resource of the group has already. */
-function nameProblem(registry: Registry, crd: CustomResourceDefinition): { readonly reason: string; readonly message: string } | undefined {
-  const { group, names } = crd.spec;
-  const others = registry
-    .versions(group)
-    .flatMap((v) => registry.resourcesOf(group, v))
-    .filter((r) => r.def.ref.plural !== names.plural || !r.custom)
-    .map((r) => r.def);
-  const taken = (name: string): boolean =>
-    others.some((o) => o.ref.plural === name || o.ref.singular === name || o.ref.shortNames.includes(name));
-  const used = (reason: string, name: string) => ({ reason, message: `${JSON.stringify(name)} is already in use` });
-  if (taken(names.plural)) return used('PluralConflict', names.plural);
-  if (names.singular !== undefined && taken(names.singular)) return used('SingularConflict', names.singular);
-  for (const short of names.shortNames ?? []) if (taken(short)) return used('ShortNamesConflict', short);
-  if (others.some((o) => o.ref.kind === names.kind || o.listKind === names.kind)) return used('KindConflict', names.kind);
-  if (names.listKind !== undefined && others.some((o) => o.ref.kind === names.listKind || o.listKind === names.listKind))
-    return used('ListKindConflict', names.listKind);
+  crd.status = statusFor(crd, taken(crd), timestamp(write.context.now.getTime()));
   return undefined;
 }
 
@@ -213,23 +255,33 @@ function ruleErrors(props: JSONSchemaProps, path: string): FieldError[] {
   );
 }
 
-/** Deletes the instances, waits until the last is gone, and lets the definition go. */
-async function removeInstances(deps: DefinitionsDeps, crd: CustomResourceDefinition, signal: AbortSignal): Promise<void> {
-  const { cache } = deps;
-  const { name = '' } = crd.metadata;
-  const prefix = `/registry/${crd.spec.group}/${crd.spec.names.plural}/`;
-  const watch = cache.watch(prefix, cache.revision());
-  const stop = (): void => watch.close();
-  signal.addEventListener('abort', stop, { once: true });
-  try {
-    if (cache.count(prefix) > 0) {
-      await deps.deleteAll(crd, signal);
-      if (cache.count(prefix) > 0) for await (const _events of watch) if (cache.count(prefix) === 0) break;
+/** Deletes the instances, waits until the last is gone, and lets the definition go. Tries until it succeeds. */
+async function removeInstances(deps: DefinitionsDeps, name: string, kind: KindDef | undefined, signal: AbortSignal): Promise<void> {
+  const { clock, log } = deps;
+  const terminating = async (status: string, reason: string, message: string): Promise<void> => {
+    const now = timestamp(clock.now());
+    await deps.setStatus(name, (crd) => ({
+      ...crd.status,
+      conditions: withCondition(crd.status?.conditions ?? [], { type: 'Terminating', status, reason, message }, now),
+    }));
+  };
+  for (;;) {
+    try {
+      await terminating('True', 'InstanceDeletionInProgress', 'CustomResource deletion is in progress');
+      if (kind !== undefined) {
+        await deps.deleteInstances(kind, signal);
+        await deps.instancesGone(kind, signal);
+      }
+      if (signal.aborted) return;
+      await terminating('False', 'InstanceDeletionCompleted', 'removed all instances');
+      await deps.release(name, signal);
+      return;
+    } catch (error) {
+      if (signal.aborted) return;
+      log.warn('instances of a custom resource definition cannot be removed', { name, error });
+      const why = error instanceof Error ? error.message : String(error);
+      await terminating('True', 'InstanceDeletionFailed', `could not list instances: ${why}`);
+      await clock.sleep(retryMs, signal);
     }
-  } finally {
-    signal.removeEventListener('abort', stop);
-    watch.close();
   }
-  if (signal.aborted) return;
-  await deps.release(name, signal);
 }

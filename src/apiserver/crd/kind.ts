@@ -1,25 +1,66 @@
 /** One version of a CustomResourceDefinition as a KindDef. */
-import { type Cel, createCel } from '#kube/cel.ts';
+import { createCel } from '#kube/cel.ts';
 import { type CelValidator, compileValidations } from '#kube/cel-validate.ts';
-import { decodeValue } from '#kube/decode.ts';
+import { decodeValue, pruneValue } from '#kube/decode.ts';
 import type { CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps } from '#kube/generated/apiextensions-v1.ts';
 import { humanDuration } from '#kube/human-duration.ts';
-import type { ColumnDef, Draft, KindDef, ScaleDef, TableDef } from '#kube/kind.ts';
+import { allVerbs, type ColumnDef, type Draft, type KindDef, type RemoteConversion, type ScaleDef, type TableDef } from '#kube/kind.ts';
 import type { KubeObject } from '#kube/object.ts';
 import type { ResourceRef } from '#kube/refs.ts';
 import type { Schema } from '#kube/schema.ts';
 import { definition } from '#kube/schema-registry.ts';
 import { parseJsonPath } from './json-path.ts';
-import { customSchema } from './schema.ts';
+import { customSchema, metadataSchema } from './schema.ts';
+import type { SchemaShelf } from './schema-shelf.ts';
 import { validateCustom } from './validate.ts';
+import type { ConvertObjects } from './webhook-converter.ts';
 
-/**
- * The KindDefs of all served versions. `revision`: that of the definition; what was written later was written under it.
- */
-export function kindsOf(crd: CustomResourceDefinition, revision: number): KindDef[] {
-  const cel = createCel();
-  const storage = crd.spec.versions.find((v) => v.storage)?.name ?? '';
-  return crd.spec.versions.filter((v) => v.served).map((version) => kindOf(crd, version, storage, revision, cel));
+/** What the kinds of one definition are made from. */
+export interface KindSource {
+  /** The definition as it is stored. Throws StatusError NotFound where it is gone. */
+  readonly load: () => CustomResourceDefinition;
+  readonly shelf: SchemaShelf;
+  /** With conversion by a webhook. */
+  readonly convert: ConvertObjects | undefined;
+  /** Aborts when the server ends. */
+  readonly lifetime: AbortSignal;
+  /** What was stored in the storage version after this revision was written under the present schema. */
+  readonly servedAsStoredAfter: number;
+}
+
+/** A schema and its rules, in the form that requests need. */
+export interface CompiledSchema {
+  readonly schema: Schema;
+  /** Restrictions of metadata. */
+  readonly metadata: Schema | undefined;
+  readonly rules: () => CelValidator;
+}
+
+/** The KindDefs of all served versions; of a definition that is going, without the verb to create. */
+export function kindsOf(crd: CustomResourceDefinition, source: KindSource): KindDef[] {
+  const schemas = schemasOf(crd, source);
+  return crd.spec.versions.filter((v) => v.served).map((version) => kindOf(crd, version, source, schemas));
+}
+
+/** The kind in its storage version, be that served or not: by which a definition's instances are removed. */
+export function storageKindOf(crd: CustomResourceDefinition, source: KindSource): KindDef | undefined {
+  const version = crd.spec.versions.find((v) => v.storage);
+  return version === undefined ? undefined : kindOf(crd, version, source, schemasOf(crd, source));
+}
+
+type SchemaOf = (version: string) => CompiledSchema;
+
+/** Schemas are large and most of them are rarely needed: they are made when they are, and forgotten when others need the room. */
+function schemasOf(crd: CustomResourceDefinition, source: KindSource): SchemaOf {
+  const keys = new Map(crd.spec.versions.map((v) => [v.name, {}] as const));
+  const make = (version: string): CompiledSchema => {
+    const { spec } = source.load();
+    const props = spec.versions.find((v) => v.name === version)?.schema?.openAPIV3Schema as JSONSchemaProps | undefined;
+    const schema = customSchema(props, spec.preserveUnknownFields === true);
+    const metadata = metadataSchema(props);
+    return { schema, metadata, rules: lazy(() => compileValidations(createCel(), schema, (name) => definition(name) ?? {})) };
+  };
+  return (version) => source.shelf.take(keys.get(version) ?? keys, () => make(version));
 }
 
 function refOf(crd: CustomResourceDefinition, version: string): ResourceRef {
@@ -28,33 +69,37 @@ function refOf(crd: CustomResourceDefinition, version: string): ResourceRef {
   return {
     group,
     version,
-    kind: names.kind,
-    plural: names.plural,
-    singular: names.singular ?? names.kind.toLowerCase(),
+    kind: accepted.kind,
+    plural: accepted.plural,
+    singular: accepted.singular ?? accepted.kind.toLowerCase(),
     namespaced: scope === 'Namespaced',
     shortNames: accepted.shortNames ?? [],
     categories: accepted.categories ?? [],
   };
 }
 
-function kindOf(crd: CustomResourceDefinition, v: CustomResourceDefinitionVersion, storage: string, revision: number, cel: Cel): KindDef {
-  const { group, names } = crd.spec;
-  const schema = customSchema(v.schema?.openAPIV3Schema as JSONSchemaProps | undefined, crd.spec.preserveUnknownFields === true);
+/** While a definition goes, its instances may go but no new ones come. */
+const terminatingVerbs = allVerbs.filter((verb) => verb !== 'create');
+
+function kindOf(crd: CustomResourceDefinition, v: CustomResourceDefinitionVersion, source: KindSource, schemas: SchemaOf): KindDef {
+  const { group, names, versions } = crd.spec;
+  const storage = versions.find((s) => s.storage)?.name ?? '';
   const hasStatus = v.subresources?.status !== undefined;
-  const rules = lazy(() => compileValidations(cel, schema, (name) => definition(name) ?? {}));
-  const converts = v.name !== storage || hasDefaults(schema, 0);
-  const validate = (object: KubeObject, old?: KubeObject) => {
-    const errors = validateCustom(schema, object);
-    return errors.length > 0 ? errors : rules().validate(object, old);
-  };
+  const validate = (object: KubeObject, old?: KubeObject) => validateCustom(schemas(v.name), object, old);
   const scale = v.subresources?.scale;
   return {
     ref: refOf(crd, v.name),
-    schema,
-    listKind: names.listKind ?? `${names.kind}List`,
+    get schema() {
+      return schemas(v.name).schema;
+    },
+    custom: true,
+    schemaTag: `${crd.metadata.uid ?? ''}/${crd.metadata.generation ?? 0}`,
+    listKind: crd.status?.acceptedNames?.listKind ?? names.listKind ?? `${names.kind}List`,
     storage: { group, plural: names.plural, version: storage },
-    ...(converts ? { convert: conversion(schema, `${group}/${v.name}`, `${group}/${storage}`) } : {}),
-    ...(converts && v.name === storage ? { servedAsStoredAfter: revision } : {}),
+    convert: localConversion(group, v.name, storage, schemas),
+    ...(source.convert === undefined ? {} : { remote: remoteConversion(crd, v.name, storage, schemas, source, source.convert) }),
+    servedAsStoredAfter: source.servedAsStoredAfter,
+    ...(crd.metadata.deletionTimestamp === undefined ? {} : { verbs: terminatingVerbs }),
     hasStatus,
     generation: 'spec',
     unconditionalUpdate: false,
@@ -80,23 +125,46 @@ function lazy(make: () => CelValidator): () => CelValidator {
   };
 }
 
-function hasDefaults(schema: Schema, depth: number): boolean {
-  if (schema.default !== undefined) return true;
-  if (depth > 50) return false;
-  const { properties = {}, items, additionalProperties } = schema;
-  if (items !== undefined && hasDefaults(items, depth + 1)) return true;
-  if (typeof additionalProperties === 'object' && hasDefaults(additionalProperties, depth + 1)) return true;
-  return Object.values(properties).some((p) => hasDefaults(p, depth + 1));
+/** An object pruned and defaulted by the schema of a version. */
+function read(schema: Schema, object: Draft, apiVersion: string): Draft {
+  return { ...(decodeValue(schema, object) as Draft), kind: object.kind, apiVersion };
 }
 
-/** Conversion "None": only apiVersion changes; what the version's schema does not know is pruned, its defaults are filled in. */
-function conversion(schema: Schema, served: string, stored: string): NonNullable<KindDef['convert']> {
+/** Conversion "None": only apiVersion changes; what a version's schema does not know is pruned, on reading its defaults are filled in. */
+function localConversion(group: string, served: string, stored: string, schemas: SchemaOf): NonNullable<KindDef['convert']> {
   return {
-    fromStored: (object) => {
-      const decoded = decodeValue(schema, object) as Draft;
-      return { ...decoded, kind: object.kind, apiVersion: served };
+    fromStored: (object) => read(schemas(served).schema, object, `${group}/${served}`),
+    toStored: (object) =>
+      served === stored
+        ? object
+        : { ...(pruneValue(schemas(stored).schema, object) as Draft), kind: object.kind, apiVersion: `${group}/${stored}` },
+  };
+}
+
+function remoteConversion(
+  crd: CustomResourceDefinition,
+  served: string,
+  stored: string,
+  schemas: SchemaOf,
+  source: KindSource,
+  convert: ConvertObjects,
+): RemoteConversion {
+  const { group } = crd.spec;
+  const one = async (object: Draft, apiVersion: string, signal: AbortSignal): Promise<Draft> => {
+    const [converted] = await convert([object], apiVersion, signal);
+    return converted ?? object;
+  };
+  return {
+    name: `the conversion webhook of ${crd.metadata.name ?? ''}`,
+    fromStored: async (objects) => {
+      const converted = await convert(objects, `${group}/${served}`, source.lifetime);
+      return converted.map((object) => read(schemas(served).schema, object, `${group}/${served}`));
     },
-    toStored: (object) => ({ ...object, apiVersion: stored }),
+    toStored: async (object, signal) => {
+      const converted = await one(object, `${group}/${stored}`, signal);
+      return { ...(pruneValue(schemas(stored).schema, converted) as Draft), kind: object.kind, apiVersion: `${group}/${stored}` };
+    },
+    toVersion: one,
   };
 }
 

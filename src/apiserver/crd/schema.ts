@@ -12,8 +12,14 @@ const maxDepth = 100;
 
 /** The root schema of a custom resource. */
 export function customSchema(props: Props | undefined, preserveUnknown: boolean): Schema {
-  const root = props === undefined ? { type: 'object' as const, preserveUnknownFields: true } : convert(props, 0);
+  const root = props === undefined ? { preserveUnknownFields: true } : convert(props, 0);
   return { ...root, type: 'object', custom: true, ...(preserveUnknown ? { preserveUnknownFields: true } : {}) };
+}
+
+/** What a definition says of metadata: it may restrict name and generateName. */
+export function metadataSchema(props: Props | undefined): Schema | undefined {
+  const metadata = props?.properties?.['metadata'];
+  return metadata === undefined ? undefined : convert(metadata, 0);
 }
 
 const types = new Set(['object', 'array', 'string', 'integer', 'number', 'boolean']);

@@ -1,17 +1,26 @@
 /** Values of custom resources against their schema, with the texts of upstream's OpenAPI validation. */
 import type { RE2JS } from 're2js';
 import { jsonEqual } from '#kube/json-value.ts';
+import type { KubeObject } from '#kube/object.ts';
 import type { Schema, SchemaValidations } from '#kube/schema.ts';
 import type { FieldError } from '#kube/status-error.ts';
 import { fieldDuplicate, fieldNotSupported, fieldRequired } from '#kube/validation/field-error.ts';
 import { formatProblem } from './formats.ts';
+import type { CompiledSchema } from './kind.ts';
 import { compilePattern } from './schema.ts';
 
 /** No more errors than this are told. */
 const maxErrors = 100;
 
+/** Checks an object and, where its types are right, its rules. `old`: the object before an update. */
+export function validateCustom({ schema, metadata, rules }: CompiledSchema, object: KubeObject, old: KubeObject | undefined): FieldError[] {
+  const errors = schemaProblems(schema, object);
+  if (metadata !== undefined) check(metadata, object.metadata, 'metadata', errors);
+  return errors.length > 0 ? errors : rules().validate(object, old);
+}
+
 /** Checks everything below the root but metadata, which the server checks itself. */
-export function validateCustom(schema: Schema, object: unknown): FieldError[] {
+export function schemaProblems(schema: Schema, object: unknown): FieldError[] {
   const errors: FieldError[] = [];
   const { metadata: _metadata, ...properties } = schema.properties ?? {};
   check({ ...schema, properties }, object, '', errors);

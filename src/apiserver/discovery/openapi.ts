@@ -118,8 +118,8 @@ function hashOf(registry: Registry, path: string): string {
   const [, first = '', second] = path.split('/');
   const resources = second === undefined ? registry.resourcesOf('', first) : registry.resourcesOf(first, second);
   const hash = createHash('sha512');
-  for (const { def, custom } of resources)
-    hash.update(JSON.stringify([def.ref, custom ? def.schema : '', Object.keys(def.selectableFields ?? {})]));
+  for (const { def } of resources)
+    hash.update(JSON.stringify([def.ref, def.schemaTag ?? '', def.verbs ?? '', Object.keys(def.selectableFields ?? {})]));
   return hash.digest('hex').toUpperCase();
 }
 

@@ -67,7 +67,7 @@ function renderedObject(response: Renderable, context: RenderContext): unknown {
 export function hasProtobuf(response: ApiResponse): boolean {
   if (response.type === 'object') return true;
   if (response.type !== 'entry' && response.type !== 'list' && response.type !== 'watch') return false;
-  return response.def.schema.custom !== true;
+  return response.def.custom !== true;
 }
 
 type ListResponse = Extract<ApiResponse, { type: 'list' }>;

@@ -16,7 +16,7 @@ import { parseWriteParameters } from '../options.ts';
 import { readEntry } from '../storage.ts';
 import { applyPatch, patchTypeOf } from '../verbs/patch.ts';
 import { type UpdatePart, updateObject } from '../verbs/write.ts';
-import { viewOf } from '../view.ts';
+import { convertAhead, viewOf } from '../view.ts';
 import type { Subresource } from './subresource.ts';
 
 const ref: ResourceRef<Scale> = {
@@ -99,16 +99,14 @@ export function scaleOf(object: Stored, scale: ScaleDef): Scale {
 
 async function handle(r: VerbRequest, scale: ScaleDef): Promise<ApiResponse> {
   const view = viewOf(r.resource.def);
-  const answer = (entry: CachedEntry): ApiResponse => ({
-    type: 'object',
-    status: 200,
-    object: scaleOf(view.object(entry), scale),
-    def: scaleKind,
-  });
+  const answer = async (entry: CachedEntry): Promise<ApiResponse> => {
+    await convertAhead(r.resource.def, [entry], r.request.signal);
+    return { type: 'object', status: 200, object: scaleOf(view.object(entry), scale), def: scaleKind };
+  };
   if (r.info.verb === 'get') {
     const entry = readEntry(r.core, r.resource.def, r.info.namespace, r.info.name);
     if (entry === undefined) throw notFound(r.resource.def.ref, r.info.name);
-    return answer(entry);
+    return await answer(entry);
   }
   const patching = r.info.verb === 'patch';
   const parameters = parseWriteParameters(r.request.query, patching ? 'PatchOptions' : 'UpdateOptions');
@@ -120,7 +118,7 @@ async function handle(r: VerbRequest, scale: ScaleDef): Promise<ApiResponse> {
     retryConflicts: patching,
     part: replicasPart(scale),
   });
-  return answer(entry);
+  return await answer(entry);
 }
 
 type WantedScale = (current: Stored) => Draft;

@@ -10,7 +10,7 @@ import { hooksOf, timestamp, type VerbRequest } from '../core.ts';
 import { metaOf } from '../meta.ts';
 import { type DeleteParameters, parseDeleteParameters } from '../options.ts';
 import { deleteEntry, encodeFor, readEntry, updateEntry } from '../storage.ts';
-import { looseEntry, presentStored, viewOf } from '../view.ts';
+import { convertAhead, looseEntry, presentStored, viewOf } from '../view.ts';
 import { admissionRequest } from './write.ts';
 
 /** The options of a deletion from the body or the query. Throws StatusError. */
@@ -31,7 +31,8 @@ export async function remove(r: VerbRequest): Promise<ApiResponse> {
 
 function success(r: VerbRequest, entry: CachedEntry): unknown {
   const { def } = r.resource;
-  const { uid } = viewOf(def).object(entry).metadata;
+  // The same in every version: no conversion is needed for it.
+  const { uid } = (entry.object() as Stored).metadata;
   return {
     kind: 'Status',
     apiVersion: 'v1',
@@ -57,6 +58,7 @@ export async function deleteObject(r: VerbRequest, p: DeleteParameters): Promise
   for (let attempt = 1; ; attempt++) {
     const entry = readEntry(core, def, namespace, r.info.name);
     if (entry === undefined) throw notFound(def.ref, r.info.name);
+    await convertAhead(def, [entry], r.request.signal);
     const old = viewOf(def).object(entry);
     checkPreconditions(r, old, p);
     const options = { gracePeriodSeconds: p.gracePeriodSeconds, propagationPolicy: p.propagation };
@@ -109,7 +111,7 @@ async function deleteOnce(r: VerbRequest, entry: CachedEntry, old: Stored, p: De
 async function writeMarked(r: VerbRequest, entry: CachedEntry, draft: Draft, p: DeleteParameters): Promise<CachedEntry> {
   const { core } = r;
   const { def } = r.resource;
-  const bytes = encodeFor(def, draft);
+  const bytes = await encodeFor(def, draft, r.request.signal);
   const served = presentStored(bytes, entry.revision);
   if (p.dryRun) return looseEntry({ key: entry.key, value: served, revision: entry.revision, createRevision: entry.createRevision });
   if (Buffer.compare(served, entry.value) === 0) return entry;

@@ -1,7 +1,7 @@
 import { isStatus } from '#kube/status-error.ts';
 import type { ApiResponse } from '../contract.ts';
 import type { VerbRequest } from '../core.ts';
-import { viewOf } from '../view.ts';
+import { convertAhead, viewOf } from '../view.ts';
 import { deleteObject, deleteParameters } from './delete.ts';
 import { list } from './list.ts';
 
@@ -13,6 +13,7 @@ export async function deleteCollection(r: VerbRequest): Promise<ApiResponse> {
   const parameters = deleteParameters(r);
   const listed = await list(r);
   if (listed.type !== 'list') return listed;
+  await convertAhead(r.resource.def, listed.entries, r.request.signal);
   const view = viewOf(r.resource.def);
   const queue = listed.entries.values();
   const work = async (): Promise<void> => {

@@ -6,6 +6,7 @@ import type { ApiResponse } from '../contract.ts';
 import type { VerbRequest } from '../core.ts';
 import { listPrefix, objectKeyOf } from '../keys.ts';
 import { type ListParameters, parseListParameters, tooLargeResourceVersion } from '../options.ts';
+import { convertAhead } from '../view.ts';
 import { type Selection, selectionOf } from './select.ts';
 
 /** How long a read waits for a revision that the server has not reached: upstream's blockTimeout. */
@@ -65,7 +66,8 @@ async function readPage(r: VerbRequest, parameters: ListParameters, selection: S
   const after = continueToken === undefined ? undefined : `${prefix}${continueToken.after}`;
   try {
     if (selection.name !== undefined && exact === undefined && (r.info.namespace !== '') === r.resource.def.ref.namespaced)
-      return readNamed(r, selection, selection.name, after);
+      return await readNamed(r, selection, selection.name, after);
+    if (!selection.all) await convertCandidates(r, prefix, exact);
     return scan(r, selection, { prefix, after, limit, exact });
   } catch (error) {
     if (!(error instanceof StoreError) || error.code !== 'compacted') throw error;
@@ -74,9 +76,25 @@ async function readPage(r: VerbRequest, parameters: ListParameters, selection: S
   }
 }
 
-function readNamed(r: VerbRequest, selection: Selection, name: string, after: string | undefined): Page {
+/** How often objects may change under a list that waits for their conversion. */
+const maxConversionRounds = 20;
+
+/** What a selector looks at must have been converted before: in one call, so that the scan itself sees one moment. */
+async function convertCandidates(r: VerbRequest, prefix: string, exact: number | undefined): Promise<void> {
+  if (r.resource.def.remote === undefined) return;
+  for (let round = 0; round < maxConversionRounds; round++) {
+    const { entries } = r.core.cache.list(prefix, exact === undefined ? {} : { atRevision: exact });
+    const converted = convertAhead(r.resource.def, entries, r.request.signal);
+    if (converted === undefined) return;
+    await converted;
+  }
+  throw new StatusError('ServerTimeout', 'the objects change faster than they can be converted', { details: { retryAfterSeconds: 1 } });
+}
+
+async function readNamed(r: VerbRequest, selection: Selection, name: string, after: string | undefined): Promise<Page> {
   const key = objectKeyOf(r.resource.def, r.info.namespace, name);
   const entry = r.core.cache.get(key);
+  if (entry !== undefined) await convertAhead(r.resource.def, [entry], r.request.signal);
   const hit = entry !== undefined && (after === undefined || key > after) && selection.matches(entry);
   return { entries: hit ? [entry] : [], revision: r.core.cache.revision(), last: undefined, remaining: 0 };
 }

@@ -101,9 +101,15 @@ function decoded(r: VerbRequest, type: PatchType, body: unknown, value: unknown,
   }
 }
 
-function patched(r: VerbRequest, type: PatchType, current: Stored | undefined, body: unknown, parameters: WriteParameters) {
+async function patched(
+  r: VerbRequest,
+  type: PatchType,
+  current: Stored | undefined,
+  body: unknown,
+  parameters: WriteParameters,
+): Promise<Draft> {
   const { def } = r.resource;
-  const value = type === 'apply' ? appliedObject(r, current, body, parameters.force === true) : applyPatch(type, current, body, def);
+  const value = type === 'apply' ? await appliedObject(r, current, body, parameters.force === true) : applyPatch(type, current, body, def);
   r.warnings.length = 0;
   const validation: FieldValidation = parameters.fieldValidation;
   const draft = decoded(r, type, body, value, validation);

@@ -6,7 +6,7 @@ import type { ApiResponse, WatchItem, WatchMessage } from '../contract.ts';
 import type { VerbRequest } from '../core.ts';
 import { listPrefix } from '../keys.ts';
 import { type ListParameters, parseListParameters, tooLargeResourceVersion } from '../options.ts';
-import { looseEntry, withRevision } from '../view.ts';
+import { convertAhead, looseEntry, withRevision } from '../view.ts';
 import { waitFor } from './list.ts';
 import { type Selection, selectionOf } from './select.ts';
 
@@ -77,21 +77,31 @@ async function start(r: VerbRequest, p: ListParameters): Promise<Start> {
 const initialStep = 500;
 
 async function* run(r: VerbRequest, p: ListParameters, selection: Selection, s: Start): AsyncIterable<WatchMessage> {
+  const { def } = r.resource;
+  if (!selection.all) await convertAhead(def, s.initial, r.request.signal);
   const matching = selection.all ? s.initial : s.initial.filter(selection.matches);
-  for (let i = 0; i < matching.length; i += initialStep)
-    yield { type: 'events', items: matching.slice(i, i + initialStep).map((entry) => ({ type: 'ADDED', entry })) };
+  for (let i = 0; i < matching.length; i += initialStep) {
+    const step = matching.slice(i, i + initialStep);
+    await convertAhead(def, step, r.request.signal);
+    yield { type: 'events', items: step.map((entry) => ({ type: 'ADDED', entry })) };
+  }
   if (s.endMarker) yield { type: 'bookmark', revision: s.revision, initialEventsEnd: true };
-  yield* withTimers(r, p, s, filtered(s.source, selection));
+  yield* withTimers(r, p, s, filtered(r, s.source, selection));
 }
 
-async function* filtered(source: CacheWatch, selection: Selection): AsyncGenerator<WatchMessage> {
+async function* filtered(r: VerbRequest, source: CacheWatch, selection: Selection): AsyncGenerator<WatchMessage> {
+  const { def } = r.resource;
+  const ahead = (entries: readonly CachedEntry[]): Promise<void> | undefined => convertAhead(def, entries, r.request.signal);
   for await (const events of source) {
+    if (!selection.all) await ahead(events.flatMap((e) => (e.previous === undefined ? [e.entry] : [e.entry, e.previous])));
     const items: WatchItem[] = [];
     for (const event of events) {
       const item = itemOf(event, selection);
       if (item !== undefined) items.push(item);
     }
-    if (items.length > 0) yield { type: 'events', items };
+    if (items.length === 0) continue;
+    if (def.remote !== undefined) await ahead(items.map((item) => item.entry));
+    yield { type: 'events', items };
   }
 }
 

@@ -2,8 +2,9 @@
  * The path that every write takes: admission, strategy, validation, the store. k8s.io/apiserver pkg/registry/generic/registry
  * Store and pkg/registry/rest.
  */
-import type { Draft, StrategyContext } from '#kube/kind.ts';
+import type { Draft, KindDef, StrategyContext } from '#kube/kind.ts';
 import type { KubeObject, Stored } from '#kube/object.ts';
+import { apiVersionOf } from '#kube/refs.ts';
 import { alreadyExists, conflict, type FieldError, invalid, isStatus, modifiedMessage, notFound, StatusError } from '#kube/status-error.ts';
 import type { CachedEntry } from '#store/contract.ts';
 import type { AdmissionOperation, AdmissionRequest } from '../contract.ts';
@@ -13,7 +14,7 @@ import { trackFields } from '../managed-fields.ts';
 import { canonicalJson, carryMeta, generatedName, initializeMeta, metaOf, specChanged, validateMeta, validateMetaUpdate } from '../meta.ts';
 import { parseResourceVersion } from '../options.ts';
 import { createEntry, deleteEntry, encodeFor, readEntry, updateEntry } from '../storage.ts';
-import { looseEntry, presentStored, viewOf } from '../view.ts';
+import { convertAhead, isStoredAs, looseEntry, presentStored, viewOf } from '../view.ts';
 
 /** Attempts to find a free generated name, as upstream since 1.30. */
 const nameAttempts = 8;
@@ -65,7 +66,7 @@ export async function createObject(r: VerbRequest, draft: Draft, dryRun: boolean
   const generated = (meta.name === undefined || meta.name === '') && meta.generateName !== undefined && meta.generateName !== '';
   const namespace = def.ref.namespaced ? r.info.namespace : '';
   const context = strategyContext(core, r.request, r.info);
-  if (!tracked) trackFields(r, undefined, draft);
+  if (!tracked) await trackFields(r, undefined, draft);
   const admission = admissionRequest(r, 'CREATE', { namespace, name: meta.name ?? '', dryRun }, draft, undefined);
   await core.admission.admit(admission);
   if (meta.resourceVersion !== undefined && meta.resourceVersion !== '' && meta.resourceVersion !== '0')
@@ -105,12 +106,13 @@ async function createOnce(
       held?.undo();
       return looseEntry({
         key: objectKeyOf(def, admission.namespace, name),
-        value: encodeFor(def, draft),
+        value: await encodeFor(def, draft, r.request.signal),
         revision: 0,
         createRevision: 0,
       });
     }
-    const entry = await createEntry(core, def, admission.namespace, draft);
+    const bytes = await encodeFor(def, draft, r.request.signal);
+    const entry = await createEntry(core, def, { namespace: admission.namespace, name }, bytes);
     hooks?.afterWrite?.(viewOf(def).object(entry), undefined);
     return entry;
   } catch (error) {
@@ -198,12 +200,13 @@ async function createThroughUpdate(r: VerbRequest, plan: UpdatePlan): Promise<Wr
 async function updateOnce(r: VerbRequest, plan: UpdatePlan, entry: CachedEntry, namespace: string): Promise<CachedEntry> {
   const { core } = r;
   const { def } = r.resource;
+  await convertAhead(def, [entry], r.request.signal);
   const old = viewOf(def).object(entry);
   const context = strategyContext(core, r.request, r.info);
   const draft = await plan.build(old, entry);
   const unconditional = checkPreconditions(r, draft, old);
   carryMeta(draft, old);
-  if (plan.tracked !== true) trackFields(r, old, draft);
+  if (plan.tracked !== true) await trackFields(r, old, draft);
   const admission = admissionRequest(r, 'UPDATE', { namespace, name: r.info.name, dryRun: plan.dryRun }, draft, old);
   if (plan.part?.skipAdmission !== true) await core.admission.admit(admission);
   restrict(r, plan, draft, old, context);
@@ -289,7 +292,7 @@ async function commit(r: VerbRequest, plan: UpdatePlan, c: Commit): Promise<Cach
   const { def } = r.resource;
   const hooks = hooksOf(core, def);
   const object = c.draft as unknown as KubeObject;
-  const bytes = encodeFor(def, c.draft);
+  const bytes = await encodeFor(def, c.draft, r.request.signal);
   const served = presentStored(bytes, c.entry.revision);
   if (plan.dryRun) return looseEntry({ ...entryFields(c.entry), value: served });
   if (isFinished(r, object)) {
@@ -297,15 +300,20 @@ async function commit(r: VerbRequest, plan: UpdatePlan, c: Commit): Promise<Cach
     hooks?.afterDelete?.(object);
     return looseEntry({ ...entryFields(removed), value: presentStored(bytes, removed.revision) });
   }
-  if (sameContent(served, c, object)) return c.entry;
+  if (sameContent(def, served, c, object)) return c.entry;
   const entry = await raced(plan, c, () => updateEntry(core, def, c.entry, bytes, r.info.name));
   hooks?.afterWrite?.(viewOf(def).object(entry), c.old);
   return entry;
 }
 
-/** A write that changes nothing is none: key order does not count. */
-const sameContent = (served: Uint8Array, c: Commit, object: KubeObject): boolean =>
-  served.length === c.entry.value.length && (Buffer.compare(served, c.entry.value) === 0 || canonicalJson(c.old) === canonicalJson(object));
+/** A write that changes nothing is none: key order does not count. But what is stored in an older version is rewritten in the current one. */
+function sameContent(def: KindDef, served: Uint8Array, c: Commit, object: KubeObject): boolean {
+  if (served.length !== c.entry.value.length) return false;
+  if (Buffer.compare(served, c.entry.value) === 0) return true;
+  const { group, version } = def.storage ?? def.ref;
+  const current = def.servedAsStoredAfter === undefined || isStoredAs(c.entry.value, def.ref.kind, apiVersionOf({ group, version }));
+  return current && canonicalJson(c.old) === canonicalJson(object);
+}
 
 const entryFields = (e: CachedEntry): Pick<CachedEntry, 'key' | 'revision' | 'createRevision'> => ({
   key: e.key,

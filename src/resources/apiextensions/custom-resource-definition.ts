@@ -1,7 +1,7 @@
 import type { CustomResourceDefinition } from '#kube/generated/apiextensions-v1.ts';
 import { customResourceDefinitions } from '#kube/refs.ts';
 import { defineKind, type Mutable } from '../define.ts';
-import { validateCrd, validateCrdUpdate } from './validation.ts';
+import { validateCrd, validateCrdStatusUpdate, validateCrdUpdate } from './validation.ts';
 
 /** Notes the storage version among those that objects may be stored in. */
 function noteStoredVersion(object: Mutable<CustomResourceDefinition>): void {
@@ -15,6 +15,7 @@ function noteStoredVersion(object: Mutable<CustomResourceDefinition>): void {
 export const customResourceDefinitionKind = defineKind(customResourceDefinitions, {
   validate: validateCrd,
   validateUpdate: validateCrdUpdate,
+  validateStatusUpdate: validateCrdStatusUpdate,
   hasStatus: true,
   generation: 'spec',
   unconditionalUpdate: false,

@@ -117,10 +117,25 @@ export function validateCrdUpdate(object: CustomResourceDefinition, old: CustomR
       ...immutable('spec.names.kind', object.spec.names.kind, old.spec.names.kind),
     );
   }
-  for (const [i, stored] of (object.status?.storedVersions ?? []).entries()) {
-    if (!object.spec.versions.some((v) => v.name === stored)) {
-      errors.push(fieldInvalid(`status.storedVersions[${i}]`, stored, 'must appear in spec.versions'));
-    }
+  return [...errors, ...storedVersionErrors(object)];
+}
+
+/** Versions in which objects may be stored: ValidateCustomResourceDefinitionStoredVersions. */
+function storedVersionErrors(object: CustomResourceDefinition): FieldError[] {
+  const stored = object.status?.storedVersions ?? [];
+  const field = 'status.storedVersions';
+  if (stored.length === 0) return [fieldInvalid(field, stored, 'must have at least one stored version')];
+  const storage = object.spec.versions.find((v) => v.storage);
+  const errors: FieldError[] = [];
+  if (storage !== undefined && !stored.includes(storage.name))
+    errors.push(fieldInvalid(field, stored, `must have the storage version ${storage.name}`));
+  for (const [i, v] of stored.entries()) {
+    if (object.spec.versions.some((version) => version.name === v)) continue;
+    const why = `missing from spec.versions; ${v} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in ${v} and removes ${v} from status.storedVersions`;
+    errors.push(fieldInvalid(`${field}[${i}]`, v, why));
   }
   return errors;
 }
+
+/** What only an update of the status may change. */
+export const validateCrdStatusUpdate = (object: CustomResourceDefinition): FieldError[] => storedVersionErrors(object);
