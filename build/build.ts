@@ -4,6 +4,7 @@
  *   dist/stage/lib/*.mjs      the bundle (esbuild), one entry for the process and one for each worker thread
  *   dist/stage/prebuilds/     SQLite's native part
  *   dist/stage/bin/node       Node, stripped
+ *   dist/stage/native/        the library that Node needs and small Linux installations do not have
  *   dist/stage/bin/kubectl    kubectl, so that `k3ts kubectl` works on its own
  *   dist/k3ts                 a shell header that unpacks the stage once into the data directory and runs it
  *
@@ -104,6 +105,12 @@ function strippedNode(): string {
   return cached;
 }
 
+/** The file that the dynamic linker takes for a library of a program. */
+function libraryOf(program: string, library: string): string | undefined {
+  const lines = execFileSync('ldd', [program], { encoding: 'utf8' }).split('\n');
+  return lines.find((line) => line.trim().startsWith(`${library} =>`))?.split(/\s+/)[3];
+}
+
 function header(id: string): string {
   const text = readFileSync(join(import.meta.dirname, 'header.sh'), 'utf8').replaceAll('@ID@', id);
   // The payload begins behind the header, whose length this does not change.
@@ -120,6 +127,12 @@ async function pack(): Promise<void> {
     copyFileSync(join(root, 'node_modules/better-sqlite3/prebuilds', file), join(stage, 'prebuilds', file));
   }
   copyFileSync(strippedNode(), join(stage, 'bin/node'));
+  // Debian installs libatomic1 with a compiler only.
+  const library = libraryOf(join(stage, 'bin/node'), 'libatomic.so.1');
+  if (library !== undefined) {
+    mkdirSync(join(stage, 'native'));
+    copyFileSync(library, join(stage, 'native/libatomic.so.1'));
+  }
   const tools = fetchClientTools(join(root, '.cache'));
   if (tools !== undefined) copyFileSync(tools.kubectl, join(stage, 'bin/kubectl'));
   for (const file of readdirSync(join(stage, 'bin'))) chmodSync(join(stage, 'bin', file), 0o755);

@@ -33,6 +33,8 @@ fi
 K3TS_EXECUTABLE=$0
 export K3TS_EXECUTABLE
 export NODE_COMPILE_CACHE="$home/cache"
+# Behind the folders of the machine's own choice, if it has one; programs started from here find nothing else in it.
+export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$home/native"
 # glibc gives each thread an arena of its own, and each keeps what was freed in it.
 export MALLOC_ARENA_MAX=2
 # Room for new objects: V8's own choice grows to 96 MB under load and stays resident for long.

@@ -8,11 +8,14 @@
 #   INSTALL_K3TS_BIN_DIR=/usr/local/bin          where the executable goes
 #   INSTALL_K3TS_SKIP_START=true                 install only
 #   INSTALL_K3TS_FORCE_RESTART=true              restart even when nothing changed
+#   INSTALL_K3TS_TIMEOUT=180                     seconds to wait until the node is ready
 #   K3TS_URL, K3TS_TOKEN                         join this server as an agent
 #   Any other K3TS_* variable is kept for the service.
 #
 # Running it again upgrades in place: containers keep running. Arguments are added to the service's flags.
+# -h shows this text.
 set -eu
+case ${1:-} in -h | --help) sed -n '2,/^set -eu/{ /^set -eu/d; s/^# \{0,1\}//; p; }' "$0"; exit 0 ;; esac
 
 say() { printf '==> %s\n' "$*"; }
 fail() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
@@ -52,11 +55,16 @@ if [ -n "$checkout" ]; then
   . scripts/prepare.sh
 elif command -v apt-get >/dev/null; then
   prepare_packages() {
+    ! node_programs_there || return 0
     apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
   }
 else
-  prepare_packages() { :; }
+  prepare_packages() { node_programs_there || fail "a node needs the programs and CNI plugins of these packages: $*"; }
 fi
+node_programs_there() {
+  for program in containerd runc nft ip catatonit; do command -v "$program" >/dev/null || return 1; done
+  [ -e /usr/lib/cni/bridge ] || [ -e /opt/cni/bin/bridge ]
+}
 case $exec_args in
   *--disable-agent*) ;;
   *)
@@ -85,12 +93,55 @@ if ! cmp -s "$binary" "$bin_dir/k3ts"; then
   mv -f "$bin_dir/.k3ts.new" "$bin_dir/k3ts"
   changed=yes
 fi
-if [ -n "$checkout" ]; then uninstaller=$checkout/scripts/uninstall.sh; else uninstaller=; fi
-if [ -n "$uninstaller" ]; then
-  sed "s|^bin_dir=.*|bin_dir=$bin_dir|" "$uninstaller" >"$bin_dir/.k3ts-uninstall.new"
-  chmod 755 "$bin_dir/.k3ts-uninstall.new"
-  mv -f "$bin_dir/.k3ts-uninstall.new" "$bin_dir/k3ts-uninstall.sh"
+# Where the service keeps its state, for the uninstaller: a flag wins over the environment, both over the configuration file.
+data_dir=$(printf ' %s\n' "$exec_args" | sed -nE 's/.* (--data-dir|-d)[= ]([^ ]+).*/\2/p')
+{
+  printf '#!/bin/sh\nbin_dir=%s\ndata_dir=%s\n' "'$bin_dir'" "'${data_dir:-${K3TS_DATA_DIR:-}}'"
+  cat <<'UNINSTALL'
+# Made by install.sh. Stops k3ts with all its containers and removes everything that it made on this machine. Debian packages stay.
+set -u
+[ "$(id -u)" = 0 ] || { echo "k3ts-uninstall.sh: must run as root" >&2; exit 1; }
+say() { printf '==> %s\n' "$*"; }
+
+for service in k3ts k3ts-agent; do
+  say "stopping $service"
+  if [ -f "/etc/systemd/system/$service.service" ]; then
+    systemctl disable -q --now "$service" 2>/dev/null
+    rm -f "/etc/systemd/system/$service.service"
+    systemctl daemon-reload 2>/dev/null
+    systemctl reset-failed "$service" 2>/dev/null
+  fi
+  if [ -f "/etc/init.d/$service" ]; then
+    rc-service "$service" stop 2>/dev/null
+    rc-update -q del "$service" 2>/dev/null
+    rm -f "/etc/init.d/$service"
+  fi
+  if [ -x "/usr/local/lib/k3ts/$service-service" ]; then "/usr/local/lib/k3ts/$service-service" stop; fi
+  rm -f "/run/$service.pid" "/etc/rancher/k3ts/$service.env"
+done
+
+if [ -z "$data_dir" ] && [ -f /etc/rancher/k3ts/config.yaml ]; then
+  data_dir=$(sed -n 's/^data-dir: *"\{0,1\}\([^" ]*\).*/\1/p' /etc/rancher/k3ts/config.yaml | tail -n 1)
 fi
+data_dir=${data_dir:-/var/lib/rancher/k3ts}
+if [ -x "$bin_dir/k3ts" ]; then
+  say "stopping containers and taking down the network"
+  "$bin_dir/k3ts" killall --data-dir "$data_dir" || { echo "k3ts-uninstall.sh: k3ts killall failed: nothing removed yet, run this again" >&2; exit 1; }
+fi
+
+say "removing files"
+rm -rf "$data_dir" /etc/rancher/k3ts /run/k3ts /usr/local/lib/k3ts
+# Where a node with the default data directory keeps its pods and their logs.
+[ "$data_dir" != /var/lib/rancher/k3ts ] || rm -rf /var/lib/kubelet /var/log/pods /var/log/containers
+rm -f /var/log/k3ts.log
+rmdir /var/lib/rancher /etc/rancher 2>/dev/null
+grep -q 'k3ts kubectl' "$bin_dir/kubectl" 2>/dev/null && [ "$(head -c 2 "$bin_dir/kubectl")" = '#!' ] && rm -f "$bin_dir/kubectl"
+rm -f "$bin_dir/k3ts" "$bin_dir/k3ts-uninstall.sh"
+say "k3ts is gone"
+UNINSTALL
+} >"$bin_dir/.k3ts-uninstall.new"
+chmod 755 "$bin_dir/.k3ts-uninstall.new"
+mv -f "$bin_dir/.k3ts-uninstall.new" "$bin_dir/k3ts-uninstall.sh"
 if ! command -v kubectl >/dev/null 2>&1; then
   printf '#!/bin/sh\nexec %s/k3ts kubectl "$@"\n' "$bin_dir" >"$bin_dir/kubectl"
   chmod 755 "$bin_dir/kubectl"
@@ -119,6 +170,8 @@ write_if_changed() { # FILE MODE < content
 
 case $init in
   systemd)
+    # An agent whose server is away has started nevertheless.
+    if [ "$role" = server ]; then unit_type=notify; else unit_type=exec; fi
     write_if_changed "/etc/systemd/system/$service.service" 644 <<UNIT
 [Unit]
 Description=k3ts: Kubernetes in one executable ($role)
@@ -126,7 +179,7 @@ After=network-online.target
 Wants=network-online.target
 
 [Service]
-Type=exec
+Type=$unit_type
 EnvironmentFile=-$env_file
 ExecStart=$bin_dir/k3ts $exec_args
 # Containers outlive the service: only the main process is stopped.
@@ -216,6 +269,7 @@ if [ "${INSTALL_K3TS_SKIP_START:-}" = true ]; then
   exit 0
 fi
 
+where_log() { case $init in systemd) echo "journalctl -u $service" ;; *) echo "$log_file" ;; esac; }
 running() {
   case $init in
     systemd) systemctl is-active -q "$service" ;;
@@ -232,15 +286,14 @@ control() { # start|restart
 }
 if ! running; then
   say "starting $service"
-  control start
+  control start || fail "$service does not start; see its log: $(where_log)"
 elif [ "$changed" = yes ] || [ "${INSTALL_K3TS_FORCE_RESTART:-}" = true ]; then
   say "restarting $service (containers keep running)"
-  control restart
+  control restart || fail "$service does not start again; see its log: $(where_log)"
 else
   say "nothing changed: $service keeps running"
 fi
 
-where_log() { case $init in systemd) echo "journalctl -u $service" ;; *) echo "$log_file" ;; esac; }
 if [ "$role" = agent ]; then
   say "the agent runs; its log: $(where_log)"
   exit 0
@@ -248,14 +301,15 @@ fi
 
 # --- wait --------------------------------------------------------------------------------------------------------
 kubectl() { "$bin_dir/k3ts" kubectl "$@"; }
-deadline=$(($(date +%s) + 180))
+patience=${INSTALL_K3TS_TIMEOUT:-180}
+deadline=$(($(date +%s) + patience))
 wait_for() { # MESSAGE COMMAND...
   printf '==> %s ' "$1"
   shift
   until "$@" >/dev/null 2>&1; do
     if [ "$(date +%s)" -ge "$deadline" ]; then
       printf '\n'
-      fail "not ready after 3 minutes; see the log: $(where_log)"
+      fail "not ready after $patience seconds; see the log: $(where_log)"
     fi
     printf '.'
     sleep 0.3

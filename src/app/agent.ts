@@ -4,7 +4,7 @@ import type { KubeClient } from '#client/contract.ts';
 import { createHttpsTransport } from '#client/https-transport.ts';
 import { createInformerFactory, type InformerFactory } from '#client/informer-factory.ts';
 import { createKubeClient } from '#client/kube-client.ts';
-import { detectCgroups } from '#kubelet/cgroups.ts';
+import { detectCgroups } from '#kubelet/cgroup-host.ts';
 import { createContainerd } from '#kubelet/containerd/index.ts';
 import { createKubelet } from '#kubelet/index.ts';
 import { createNodeApi } from '#kubelet/node-api.ts';
@@ -136,7 +136,7 @@ export function createAgent(config: AgentConfig, platform: Platform): Running {
         cniConfDir: where.cniConf,
         imagesDir: where.images,
         pauseProgram: '/usr/bin/catatonit',
-        systemdCgroup: host.version === 2 && existsSync('/run/systemd/system'),
+        systemdCgroup: host.systemd,
       },
       { clock, exec: realExec, log: log.child('containerd') },
     );

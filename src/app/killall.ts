@@ -2,7 +2,8 @@
 import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createCgroups, detectCgroups } from '#kubelet/cgroups.ts';
+import { detectCgroups } from '#kubelet/cgroup-host.ts';
+import { createCgroups } from '#kubelet/cgroups.ts';
 import { createCri } from '#kubelet/cri/client.ts';
 import { podCgroupPath } from '#kubelet/pods/resources.ts';
 import { cleanUpNodeNetwork } from '#net/node-network.ts';
@@ -153,6 +154,7 @@ async function removeCgroups(podsFolder: string, log: Logger): Promise<void> {
   for (const uid of uids) {
     for (const tier of ['Guaranteed', 'Burstable', 'BestEffort'] as const) await cgroups.remove(podCgroupPath(tier, uid, host.systemd));
   }
+  await cgroups.removeTiers();
 }
 
 /** Ends what runs for the node below a data directory. Tells in the log what could not be removed. */

@@ -1,4 +1,6 @@
+import { realExec } from '#platform/exec.ts';
 import type { Logger } from '#platform/log.ts';
+import { takeNotifySocket } from './notify.ts';
 
 export interface Runnable {
   readonly start: () => Promise<void>;
@@ -10,9 +12,11 @@ const stopWithinMs = 4800;
 
 /**
  * Runs something until SIGTERM or SIGINT, then stops it in order and ends the process. A second signal ends it at once.
+ * A service manager that waits for it is told when it has started.
  * When it cannot start, what is wrong is told and the exit code is 1.
  */
 export async function runUntilSignal(log: Logger, create: () => Promise<Runnable>): Promise<void> {
+  const notifyReady = takeNotifySocket(process.env, { exec: realExec, log });
   let runnable: Runnable | undefined;
   let ending = false;
   // Timers of the clock do not hold the process: without this, waiting to try again with no connection open would end it.
@@ -40,6 +44,7 @@ export async function runUntilSignal(log: Logger, create: () => Promise<Runnable
   try {
     runnable = await create();
     await runnable.start();
+    await notifyReady();
   } catch (error) {
     if (ending) return;
     log.error(`cannot start: ${error instanceof Error ? error.message : String(error)}`, { error });

@@ -202,7 +202,7 @@ async function persistently<T>(state: State, what: string, signal: AbortSignal, 
 }
 
 async function setUpHost(deps: NodeNetworkDeps, log: Logger, signal: AbortSignal): Promise<boolean> {
-  const { bridgeNetfilter } = await applySysctls(new Set(families(deps)), log);
+  const { bridgeNetfilter } = await applySysctls(new Set(families(deps)), { exec: deps.exec, log });
   if (!bridgeNetfilter) log.warn('br_netfilter is not available: pods see the node as the source of service traffic from the same node');
   await ensureDnsLink(deps.exec, { addresses: deps.clusterDns, serviceCidrs: deps.serviceCidrs, nodeIps: deps.nodeIps }, signal);
   return bridgeNetfilter;

@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { uptime } from 'node:os';
 import type { Clock } from '#platform/clock.ts';
-import { type CgroupHost, readUsage } from '../cgroups.ts';
+import type { CgroupHost } from '../cgroup-host.ts';
+import { readUsage } from '../cgroup-usage.ts';
 import type { Cri } from '../cri/client.ts';
 import type { ContainerStats } from '../cri/generated/cri.ts';
 import { availableMemory, diskUse, type Machine } from '../node/machine.ts';

@@ -50,7 +50,7 @@ const input = (fields: Parameters<typeof container>[1] = {}, more: Partial<Conta
     env: new Map([['A', '1']]),
     mounts: [],
     paths,
-    memoryCapacity: 1024 ** 3,
+    memory: { capacityBytes: 1024 ** 3, cgroups: { version: 2, systemd: true, swap: true } },
     ...more,
   };
 };

@@ -6,7 +6,7 @@ import type { ContainerConfig, Device, LinuxContainerSecurityContext, Mount } fr
 import { ContainerConfigError } from './env.ts';
 import { expand } from './expand.ts';
 import { annotations, containerHash, identityOf, type KubeletPaths, labels, podDir } from './names.ts';
-import { containerResources } from './resources.ts';
+import { containerResources, type NodeMemory } from './resources.ts';
 import { namespaceOptions, seccompProfile } from './sandbox-config.ts';
 
 export interface ImageFacts {
@@ -26,7 +26,7 @@ export interface ContainerInput {
   readonly mounts: readonly Init<Mount>[];
   readonly devices?: readonly Init<Device>[];
   readonly paths: KubeletPaths;
-  readonly memoryCapacity: number;
+  readonly memory: NodeMemory;
   /** For debug containers: the container whose processes they see. */
   readonly targetId?: string;
   readonly sharedPid?: boolean;
@@ -160,7 +160,7 @@ export function containerConfig(input: ContainerInput): Init<ContainerConfig> {
     stdinOnce: container.stdinOnce ?? false,
     tty: container.tty ?? false,
     linux: {
-      resources: containerResources(pod, container as Container, input.memoryCapacity),
+      resources: containerResources(pod, container as Container, input.memory),
       securityContext: securityContext(input),
     },
   };

@@ -8,7 +8,9 @@ import type { PodContext } from './context.ts';
 import type { MirrorPods } from './mirror-pods.ts';
 import { identityOf, type PodIdentity } from './names.ts';
 import { cleanOrphans } from './orphans.ts';
+import { podCpuRequest, qosClass } from './resources.ts';
 import { listRuntimePods } from './runtime.ts';
+import { isTerminal } from './status.ts';
 import { createPodWorker, type PodWorker } from './worker.ts';
 
 export interface PodManager {
@@ -38,6 +40,29 @@ export function createPodManager(
   const owners = new Map<string, string>();
   let group: TaskGroup | undefined;
   let cleaned = false;
+  let weighing = false;
+  let unweighed = false;
+
+  /** Burstable pods weigh together what those of them that have not ended request. */
+  async function weigh(): Promise<void> {
+    const active = [...workers.values()].flatMap((w) => w.pod() ?? []).filter((pod) => !isTerminal(pod.status));
+    const burstable = active.filter((pod) => qosClass(pod) === 'Burstable');
+    await context.cgroups.weighBurstable(burstable.reduce((sum, pod) => sum + podCpuRequest(pod), 0));
+  }
+
+  /** One at a time, and once for all changes meanwhile. */
+  function weighSoon(): void {
+    unweighed = true;
+    if (weighing) return;
+    weighing = true;
+    group?.spawn(async () => {
+      while (unweighed) {
+        unweighed = false;
+        await weigh().catch((error: unknown) => context.log.warn('the weight of the burstable pods could not be set', { error }));
+      }
+      weighing = false;
+    });
+  }
 
   function spawn(worker: PodWorker): void {
     const run = keepRunning(`pod ${worker.identity.namespace}/${worker.identity.name}`, worker.run, context);
@@ -46,6 +71,7 @@ export function createPodManager(
       if (signal.aborted || workers.get(worker.identity.uid) !== worker) return;
       workers.delete(worker.identity.uid);
       for (const [id, uid] of owners) if (uid === worker.identity.uid) owners.delete(id);
+      weighSoon();
     });
   }
 
@@ -53,6 +79,7 @@ export function createPodManager(
     const worker = createPodWorker(context, identity, pod);
     workers.set(identity.uid, worker);
     spawn(worker);
+    weighSoon();
   }
 
   function add(pod: Pod): void {
@@ -101,6 +128,7 @@ export function createPodManager(
         cleaned = true;
         await cleanOrphans(context, new Set(workers.keys()));
       }
+      weighSoon();
       wakeAll();
     } catch (error) {
       context.log.debug('the pods of the runtime cannot be listed', { error });

@@ -4,6 +4,7 @@ import { containerResources, cpuQuota, cpuShares, podCgroup, qosClass } from './
 
 const limits = { cpu: '500m', memory: '64Mi' };
 const gi = 1024 ** 3;
+const v1 = { version: 1, systemd: false, swap: false } as const;
 
 test.each([
   ['no resources', {}, 'BestEffort'],
@@ -23,7 +24,10 @@ test('CPU becomes shares and quota within what the kernel takes', () => {
 describe('who is killed first when memory runs out', () => {
   const score = (resources: object, priority?: number): number | undefined => {
     const c = container('c', { resources });
-    return containerResources(testPod({ containers: [c], ...(priority === undefined ? {} : { priority }) }), c, 10 * gi).oomScoreAdj;
+    return containerResources(testPod({ containers: [c], ...(priority === undefined ? {} : { priority }) }), c, {
+      capacityBytes: 10 * gi,
+      cgroups: v1,
+    }).oomScoreAdj;
   };
   test.each([
     ['guaranteed', { limits }, undefined, -997],
@@ -35,6 +39,15 @@ describe('who is killed first when memory runs out', () => {
   ] as const)('%s', (_, resources, priority, expected) => {
     expect(score(resources, priority)).toBe(expected);
   });
+});
+
+test.each([
+  ['on cgroup v1 nothing is asked of cgroup v2', { version: 1, systemd: false, swap: false }, {}],
+  ['all of a container is killed when its memory runs out', { version: 2, systemd: true, swap: false }, { 'memory.oom.group': '1' }],
+  ['and it does not swap', { version: 2, systemd: true, swap: true }, { 'memory.oom.group': '1', 'memory.swap.max': '0' }],
+] as const)('settings of cgroup v2: %s', (_, cgroups, expected) => {
+  const c = container('c', {});
+  expect(containerResources(testPod({ containers: [c] }), c, { capacityBytes: gi, cgroups }).unified).toEqual(expected);
 });
 
 describe('cgroup of the pod', () => {
@@ -59,5 +72,7 @@ describe('cgroup of the pod', () => {
   test('is a slice in a slice under systemd', () => {
     const pod = testPod({}, { uid: 'a-b' });
     expect(podCgroup(pod, true).path).toBe('/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-poda_b.slice');
+    const guaranteed = testPod({ containers: [container('c', { resources: { limits } })] }, { uid: 'a-b' });
+    expect(podCgroup(guaranteed, true).path).toBe('/kubepods.slice/kubepods-poda_b.slice');
   });
 });

@@ -1,6 +1,8 @@
 /** How a pod's requests and limits become kernel settings. Pure; figures as in upstream's pkg/kubelet/cm and qos. */
+import { basename } from 'node:path';
 import type { Container, Pod, ResourceRequirements } from '#kube/generated/core-v1.ts';
 import { bytesValue, milliValue } from '#kube/quantity.ts';
+import type { CgroupHost } from '../cgroup-host.ts';
 import type { LinuxContainerResources } from '../cri/generated/cri.ts';
 
 export type QosClass = 'Guaranteed' | 'Burstable' | 'BestEffort';
@@ -47,6 +49,9 @@ export function cpuShares(milliCpu: number): number {
   return Math.min(maxShares, Math.max(minShares, Math.floor((milliCpu * 1024) / 1000)));
 }
 
+/** cpu.shares → cpu.weight, as runc converts. */
+export const cpuWeight = (shares: number): number => (shares === 0 ? 0 : 1 + Math.floor(((shares - 2) * 9999) / 262_142));
+
 /** Microseconds of CPU in each period of 100 ms; 0 for no limit. */
 export function cpuQuota(milliCpu: number): number {
   if (milliCpu === 0) return 0;
@@ -65,8 +70,19 @@ export function oomScoreAdj(pod: Pod, container: Resources, memoryCapacity: numb
   return score === 1000 ? 999 : score;
 }
 
+/** What of the node bears on a container's resources. */
+export interface NodeMemory {
+  readonly capacityBytes: number;
+  readonly cgroups: CgroupHost;
+}
+
+/** pkg/kubelet/kuberuntime/kuberuntime_container_linux.go: all of a container is killed when its memory runs out, and it does not swap. */
+function unified({ version, swap }: CgroupHost): Record<string, string> {
+  return version === 1 ? {} : { 'memory.oom.group': '1', ...(swap ? { 'memory.swap.max': '0' } : {}) };
+}
+
 /** What the CRI is told about one container. */
-export function containerResources(pod: Pod, container: Resources, memoryCapacity: number): Partial<LinuxContainerResources> {
+export function containerResources(pod: Pod, container: Resources, node: NodeMemory): Partial<LinuxContainerResources> {
   const { limits } = container.resources ?? {};
   const requests = container.resources?.requests ?? {};
   // As upstream: without a request the limit counts, and without both the least weight there is.
@@ -78,7 +94,8 @@ export function containerResources(pod: Pod, container: Resources, memoryCapacit
     ...(quota === 0 ? {} : { cpuQuota: quota }),
     cpuShares: cpuShares(cpuRequest),
     memoryLimitInBytes: bytes(limits, 'memory'),
-    oomScoreAdj: oomScoreAdj(pod, container, memoryCapacity),
+    oomScoreAdj: oomScoreAdj(pod, container, node.capacityBytes),
+    unified: unified(node.cgroups),
     hugepageLimits: hugepages.map((name) => ({ pageSize: hugepageSize(name), limit: bytes(limits, name) })),
   };
 }
@@ -86,13 +103,16 @@ export function containerResources(pod: Pod, container: Resources, memoryCapacit
 /** "hugepages-2Mi" → "2MB", as the hugetlb controller names it. */
 const hugepageSize = (resource: string): string => resource.slice('hugepages-'.length).replace(/i$/, 'B');
 
-export interface PodCgroup {
-  /** Below each controller's mount (cgroupfs), or as nested slices (systemd). */
-  readonly path: string;
+export interface CgroupLimits {
   readonly shares: number;
   /** Absent: unlimited. */
   readonly quotaUs?: number;
   readonly memoryBytes?: number;
+}
+
+export interface PodCgroup extends CgroupLimits {
+  /** Below each controller's mount (cgroupfs), or as nested slices (systemd). */
+  readonly path: string;
 }
 
 /** Sum over what runs at one time: containers and sidecars together, or the largest init container. */
@@ -111,6 +131,9 @@ export function podTotal(pod: Pod, of: (r: Resources) => number): number {
   return Math.max(running, largestInit) + of({ resources: { requests: pod.spec?.overhead ?? {}, limits: pod.spec?.overhead ?? {} } });
 }
 
+/** What a pod requests of the CPU, in thousandths of one. */
+export const podCpuRequest = (pod: Pod): number => podTotal(pod, (c) => milli(requestsOf(c.resources), 'cpu'));
+
 /** Where a pod's processes are accounted and what bounds them together: pkg/kubelet/cm ResourceConfigForPod. */
 export function podCgroup(pod: Pod, systemd: boolean): PodCgroup {
   const qos = qosClass(pod);
@@ -120,7 +143,7 @@ export function podCgroup(pod: Pod, systemd: boolean): PodCgroup {
     pod.spec?.resources === undefined
       ? containers.every((c) => bytes(c.resources?.limits, name) > 0)
       : bytes(pod.spec.resources.limits, name) > 0;
-  const shares = qos === 'BestEffort' ? minShares : cpuShares(podTotal(pod, (c) => milli(requestsOf(c.resources), 'cpu')));
+  const shares = qos === 'BestEffort' ? minShares : cpuShares(podCpuRequest(pod));
   return {
     path: podCgroupPath(qos, uid, systemd),
     shares,
@@ -129,10 +152,17 @@ export function podCgroup(pod: Pod, systemd: boolean): PodCgroup {
   };
 }
 
+/** The cgroup that holds the pods of a class; that of guaranteed pods holds the other two. */
+export function tierCgroupPath(qos: QosClass, systemd: boolean): string {
+  const top = systemd ? '/kubepods.slice' : '/kubepods';
+  if (qos === 'Guaranteed') return top;
+  return systemd ? `${top}/kubepods-${qos.toLowerCase()}.slice` : `${top}/${qos.toLowerCase()}`;
+}
+
 /** The cgroup of a pod of a class. */
 export function podCgroupPath(qos: QosClass, uid: string, systemd: boolean): string {
-  const tier = qos === 'Guaranteed' ? '' : qos.toLowerCase();
-  if (!systemd) return tier === '' ? `/kubepods/pod${uid}` : `/kubepods/${tier}/pod${uid}`;
-  const slice = `pod${uid.replaceAll('-', '_')}`;
-  return tier === '' ? `/kubepods.slice/kubepods-${slice}.slice` : `/kubepods.slice/kubepods-${tier}.slice/kubepods-${tier}-${slice}.slice`;
+  const tier = tierCgroupPath(qos, systemd);
+  if (!systemd) return `${tier}/pod${uid}`;
+  // A slice's name tells where it is: every dash is a level.
+  return `${tier}/${basename(tier, '.slice')}-pod${uid.replaceAll('-', '_')}.slice`;
 }

@@ -61,9 +61,8 @@ async function runtimeHandler(context: PodContext, pod: Pod): Promise<string> {
 /** Makes a pod's sandbox with its network. Rejects with the runtime's error. */
 export async function createSandbox(context: PodContext, pod: Pod, attempt: number): Promise<SandboxState> {
   const identity = identityOf(pod);
-  const cgroup = podCgroup(pod, context.cgroups.host.systemd);
   await Promise.all([
-    context.cgroups.create(cgroup),
+    context.cgroups.create(podCgroup(pod, context.cgroups.host.systemd)),
     makeDir(podLogDir(context.paths, identity), 0o755),
     mkdir(podDir(context.paths, identity.uid), { recursive: true, mode: 0o750 }),
   ]);
@@ -74,7 +73,6 @@ export async function createSandbox(context: PodContext, pod: Pod, attempt: numb
       { timeoutMs: 240_000, signal: context.signal },
     );
   context.own(podSandboxId, identity.uid);
-  await context.cgroups.settle(cgroup);
   const { status } = await context.cri().podSandboxStatus({ podSandboxId });
   const ips = [status?.network?.ip ?? '', ...(status?.network?.additionalIps ?? []).map((i) => i.ip)].filter((ip) => ip !== '');
   return { id: podSandboxId, attempt, createdMs: context.clock.now(), ready: true, hostNetwork: pod.spec?.hostNetwork === true, ips };
@@ -149,7 +147,7 @@ async function buildConfig(context: PodContext, input: StartInput, image: ImageF
     env,
     mounts,
     paths: context.paths,
-    memoryCapacity: context.memoryCapacity,
+    memory: { capacityBytes: context.memoryCapacity, cgroups: context.cgroups.host },
     ...(target === undefined ? {} : { targetId: target.id }),
   });
 }

@@ -16,6 +16,8 @@ export interface StatusInput extends ContainerFacts {
 
 export type Phase = 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
 
+export const isTerminal = (status: PodStatus | undefined): boolean => status?.phase === 'Succeeded' || status?.phase === 'Failed';
+
 interface Statuses {
   readonly init: readonly ContainerStatus[];
   readonly main: readonly ContainerStatus[];

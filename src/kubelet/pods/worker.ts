@@ -15,10 +15,11 @@ import { forgetPod, removeDeadContainers } from './gc.ts';
 import { killPod } from './kill.ts';
 import { lastWords } from './last-words.ts';
 import { type PodIdentity, podText } from './names.ts';
+import { createOomWatch } from './oom.ts';
 import { podCgroup, qosClass } from './resources.ts';
 import { createRestartBackoff } from './restart-backoff.ts';
 import { type PodRuntime, readPodRuntime } from './runtime.ts';
-import { podIpsOf, podStatus } from './status.ts';
+import { isTerminal, podIpsOf, podStatus } from './status.ts';
 import { type SyncResult, syncPod } from './sync.ts';
 
 export interface PodWorker {
@@ -67,8 +68,6 @@ const safetyNetMs = 10 * 60_000;
 const gatesOf = (pod: Pod | undefined): readonly unknown[] =>
   (pod?.spec?.readinessGates ?? []).map((g) => pod?.status?.conditions?.find((c) => c.type === g.conditionType)?.status);
 
-const isTerminal = (status: PodStatus | undefined): boolean => status?.phase === 'Succeeded' || status?.phase === 'Failed';
-
 export function createPodWorker(context: PodContext, identity: PodIdentity, initial: Pod | undefined): PodWorker {
   const { clock, log } = context;
   const state: PodState = {
@@ -84,6 +83,8 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
     phase: 'syncing',
     startedMs: clock.now(),
   };
+  const cgroup = (): string | undefined => (state.pod === undefined ? undefined : podCgroup(state.pod, context.cgroups.host.systemd).path);
+  const oom = createOomWatch(initial, async () => context.cgroups.oomKills(cgroup() ?? ''));
   let removed = initial === undefined;
   let finished = false;
   let seeded = false;
@@ -118,7 +119,7 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
       );
       if (late.length === 0 || attempt === 12) {
         state.expectedExits.clear();
-        state.runtime = runtime;
+        state.runtime = { ...runtime, containers: await oom.observe(runtime.containers) };
         break;
       }
       await clock.sleep(Math.min(500, 5 * 2 ** attempt));
@@ -262,7 +263,8 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
   async function tearDown(): Promise<void> {
     if (tornDown) return;
     await context.volumes.tearDown(identity.uid);
-    if (state.pod !== undefined) await context.cgroups.remove(podCgroup(state.pod, context.cgroups.host.systemd).path);
+    const path = cgroup();
+    if (path !== undefined) await context.cgroups.remove(path);
     tornDown = true;
   }
 

@@ -1,5 +1,6 @@
 /** Kernel settings that pod networking rests on. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { access, readFile, writeFile } from 'node:fs/promises';
+import type { Exec } from '#platform/exec.ts';
 import type { Logger } from '#platform/log.ts';
 
 export interface SysctlResult {
@@ -7,8 +8,25 @@ export interface SysctlResult {
   readonly bridgeNetfilter: boolean;
 }
 
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+export interface SysctlDeps {
+  readonly exec: Exec;
+  readonly log: Logger;
+  readonly root?: string;
+}
+
 /** Sets what is needed, leaving alone what is right already. Throws when forwarding cannot be switched on. */
-export async function applySysctls(families: ReadonlySet<4 | 6>, log: Logger, root = '/proc/sys/net'): Promise<SysctlResult> {
+export async function applySysctls(families: ReadonlySet<4 | 6>, deps: SysctlDeps): Promise<SysctlResult> {
+  const { exec, log, root = '/proc/sys/net' } = deps;
+  // The one module that the kernel does not load by itself when it is first used.
+  if (!(await exists(`${root}/bridge`))) {
+    await exec('modprobe', ['br_netfilter'], { timeoutMs: 10_000 }).catch((error: unknown) => log.debug('module not loaded', { error }));
+  }
   const set = async (path: string, value: string, required: boolean): Promise<boolean> => {
     const file = `${root}/${path}`;
     try {
