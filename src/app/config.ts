@@ -35,6 +35,8 @@ export interface ServerConfig extends CommonConfig {
   readonly kubeconfigMode: number;
   readonly disableAgent: boolean;
   readonly apiserverArgs: ReadonlyMap<string, string>;
+  /** How Secrets are encrypted from the first start on; absent: as `k3ts secrets-encrypt` says. */
+  readonly secretsEncryption: 'aescbc' | 'secretbox' | undefined;
 }
 
 export interface AgentConfig extends CommonConfig {
@@ -125,6 +127,11 @@ function networkOf(options: Options, name: string): Cidr {
   return cidr;
 }
 
+function secretsEncryptionOf(options: Options): ServerConfig['secretsEncryption'] {
+  if (options.get('secrets-encryption') !== true) return undefined;
+  return text(options, 'secrets-encryption-provider') === 'secretbox' ? 'secretbox' : 'aescbc';
+}
+
 /** Throws OptionError when settings contradict each other. */
 export function serverConfig(options: Options): ServerConfig {
   const common = commonConfig(options);
@@ -153,6 +160,7 @@ export function serverConfig(options: Options): ServerConfig {
     kubeconfigMode: Number.parseInt(text(options, 'write-kubeconfig-mode') ?? '', 8),
     disableAgent: options.get('disable-agent') === true,
     apiserverArgs: pairs(options, 'kube-apiserver-arg'),
+    secretsEncryption: secretsEncryptionOf(options),
   };
 }
 

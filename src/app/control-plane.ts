@@ -1,7 +1,7 @@
 /** The API server with its store, keys and rules, put together: everything of a server that is not a loop of its own. */
 import { createPrivateKey } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { createAdmissionPlugins } from '#apiserver/admission/index.ts';
 import { createWebhookCaller } from '#apiserver/admission/webhook-client.ts';
 import { createAudit } from '#apiserver/audit/audit.ts';
@@ -35,7 +35,7 @@ import { paths, type ServerConfig } from './config.ts';
 import { componentChecks, type ServerHealth, serverChecks } from './health-checks.ts';
 import type { ClusterConfig } from './join.ts';
 import { lateObjectStore } from './late.ts';
-import { openSecretsEncryption } from './secrets-encryption.ts';
+import { openSecretsEncryption, type SecretsEncryption } from './secrets-encryption.ts';
 import type { SecuritySettings } from './security-args.ts';
 import { securityFileTasks } from './security-files.ts';
 import { startThread } from './threads.ts';
@@ -53,6 +53,7 @@ export interface ControlPlane {
   readonly api: ApiServer;
   readonly auth: Auth;
   readonly flowControl: FlowControl;
+  readonly encryption: Pick<SecretsEncryption, 'start' | 'stop'>;
   readonly http: HttpServer;
   readonly tunnel: Tunnel;
   /** What keeps up with files that change. */
@@ -116,10 +117,15 @@ export async function createControlPlane(
       { clock, log: log.child('store') },
     ),
   ]);
-  const encryption = await openSecretsEncryption(bareStore, join(where.credentials, 'encryption-config.json'), security.encryption, {
-    clock,
-    log: log.child('encryption'),
-  });
+  const encryption = await openSecretsEncryption(
+    bareStore,
+    {
+      folder: where.credentials,
+      ...(security.encryption === undefined ? {} : { fixed: security.encryption }),
+      ...(config.secretsEncryption === undefined ? {} : { provider: config.secretsEncryption }),
+    },
+    { clock, log: log.child('encryption') },
+  );
   const { store } = encryption;
   const auditLog = security.audit === undefined ? undefined : await openAuditLog(security.audit.log, { clock, log: log.child('audit') });
   const audit = security.audit === undefined || auditLog === undefined ? undefined : createAudit(security.audit.policy, auditLog, clock);
@@ -210,6 +216,7 @@ export async function createControlPlane(
     http,
     tunnel,
     flowControl,
+    encryption,
     fileTasks,
     closeAudit: async () => await auditLog?.close(),
     pki: () => pki,

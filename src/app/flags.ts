@@ -142,6 +142,21 @@ export const flags: readonly Flag[] = [
   },
   { name: 'disable-agent', kind: 'boolean', of: 'server', default: false, description: 'Run no node on this machine' },
   {
+    name: 'secrets-encryption',
+    kind: 'boolean',
+    of: 'server',
+    default: false,
+    description: 'Encrypt Secrets in the database',
+  },
+  {
+    name: 'secrets-encryption-provider',
+    kind: 'string',
+    of: 'server',
+    default: 'aescbc',
+    check: (v) => (v === 'aescbc' || v === 'secretbox' ? undefined : 'is neither aescbc nor secretbox'),
+    description: 'How they are encrypted: aescbc or secretbox',
+  },
+  {
     name: 'kube-apiserver-arg',
     kind: 'list',
     of: 'server',

@@ -38,7 +38,7 @@ users: [{name: u, user: {token: t}}]
   expect(read.auth.oidc).toMatchObject([{ url: 'https://issuer', requiredClaims: { hd: 'example.com' } }]);
   expect(read.auth.tokenWebhook).toEqual({ server: { url: 'https://127.0.0.1:9/authn', ca: 'CA', token: 't' } });
   expect(read.audit).toMatchObject({ policy: { rules: [{ level: 'Metadata' }] }, log: { path: '/var/log/audit.log', maxBackups: 3 } });
-  expect(read.encryption?.write?.provider).toBe('aescbc');
+  expect(read.encryption?.[0]?.write?.provider).toBe('aescbc');
 });
 
 test.each([

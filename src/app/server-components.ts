@@ -37,6 +37,7 @@ const authorization: ServerComponent = {
     const tasks = new TaskGroup();
     return {
       start: async () => {
+        plane.encryption.start();
         tasks.spawn(plane.flowControl.run);
         for (const task of plane.fileTasks) tasks.spawn(task);
         plane.api.hooks.done('priority-and-fairness-config-consumer');
@@ -44,6 +45,7 @@ const authorization: ServerComponent = {
       },
       stop: async () => {
         await tasks.close();
+        await plane.encryption.stop();
         await plane.auth.stop();
       },
       notReady: ready,

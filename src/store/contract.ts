@@ -112,8 +112,11 @@ export interface Store {
   readonly watch: (prefix: string, from: Revision, signal: AbortSignal) => AsyncIterable<readonly StoreEvent[]>;
   readonly revision: () => Promise<Revision>;
   readonly history: () => Promise<History>;
-  /** Forgets history up to `revision` (current values stay). */
-  readonly compact: (revision: Revision) => Promise<void>;
+  /**
+   * Forgets history up to `revision` (current values stay). `scrub`: and overwrites it, with all that was removed before, so
+   * that nothing of it can be read from the disk; that rewrites everything and holds up other calls.
+   */
+  readonly compact: (revision: Revision, options?: { readonly scrub?: boolean }) => Promise<void>;
   /** Writes a consistent copy to a file. */
   readonly snapshot: (file: string) => Promise<void>;
   /** Commits what is pending and closes; later calls reject with 'closed'. */

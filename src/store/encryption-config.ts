@@ -1,7 +1,7 @@
 /** EncryptionConfiguration files (apiserver.config.k8s.io/v1), read and made. */
 import { randomBytes } from 'node:crypto';
 import { parse } from 'yaml';
-import type { EncryptionKey, EncryptionPolicy } from './encryption.ts';
+import type { EncryptionKey, EncryptionPolicy, EncryptionProvider, EncryptionRule } from './encryption.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -15,15 +15,22 @@ function fields(value: unknown, path: string): Fields {
   return value;
 }
 
-const keySizes: Readonly<Record<'aescbc' | 'aesgcm', readonly number[]>> = { aescbc: [16, 24, 32], aesgcm: [16, 24, 32] };
+const keySizes: Readonly<Record<EncryptionProvider, readonly number[]>> = {
+  aescbc: [16, 24, 32],
+  aesgcm: [16, 24, 32],
+  secretbox: [32],
+};
+const isProvider = (kind: string): kind is EncryptionProvider => Object.hasOwn(keySizes, kind);
 
-function keysOf(provider: 'aescbc' | 'aesgcm', value: unknown, path: string): readonly EncryptionKey[] {
+function keysOf(provider: EncryptionProvider, value: unknown, path: string): readonly EncryptionKey[] {
   return listOf(fields(value, path)['keys'], `${path}.keys`).map((entry, i) => {
-    const { name, secret } = fields(entry, `${path}.keys[${i}]`);
-    if (typeof name !== 'string' || !/^[^:]+$/.test(name)) throw new Error(`${path}.keys[${i}].name: must be text without colons`);
+    const at = `${path}.keys[${i}]`;
+    const { name, secret } = fields(entry, at);
+    if (typeof name !== 'string' || !/^[^:]+$/.test(name)) throw new Error(`${at}.name: must be text without colons`);
     const bytes = Buffer.from(typeof secret === 'string' ? secret : '', 'base64');
-    if (!keySizes[provider].includes(bytes.length))
-      throw new Error(`${path}.keys[${i}].secret: must be 16, 24 or 32 bytes in base64, not ${bytes.length}`);
+    const sizes = keySizes[provider];
+    if (!sizes.includes(bytes.length))
+      throw new Error(`${at}.secret: secret is not of the expected length, got ${bytes.length}, expected one of [${sizes.join(' ')}]`);
     return { provider, name, secret: bytes };
   });
 }
@@ -36,8 +43,8 @@ function providersOf(value: unknown, path: string): readonly (EncryptionKey | un
     if (others.length > 0)
       throw new Error(`${at}: more than one provider specified in a single element, should split into different list elements`);
     if (kind === 'identity') return [undefined];
-    if (kind === 'aescbc' || kind === 'aesgcm') return keysOf(kind, fields(entry, at)[kind], `${at}.${kind}`);
-    throw new Error(`${at}: provider ${JSON.stringify(kind)} is not supported; there are aescbc, aesgcm and identity`);
+    if (isProvider(kind)) return keysOf(kind, fields(entry, at)[kind], `${at}.${kind}`);
+    throw new Error(`${at}: provider ${JSON.stringify(kind)} is not supported; there are ${Object.keys(keySizes).join(', ')} and identity`);
   });
 }
 
@@ -45,40 +52,49 @@ function providersOf(value: unknown, path: string): readonly (EncryptionKey | un
 function prefixOf(resource: string, path: string): string {
   const dot = resource.indexOf('.');
   const plural = dot < 0 ? resource : resource.slice(0, dot);
-  const group = dot < 0 ? 'core' : resource.slice(dot + 1);
-  if (!/^(\*|[a-z0-9]+)$/.test(plural)) throw new Error(`${path}: ${JSON.stringify(resource)} is no resource`);
+  const group = dot < 0 || dot === resource.length - 1 ? 'core' : resource.slice(dot + 1);
+  if (!/^(\*|[a-z0-9]+)$/.test(plural) || !/^(\*|[a-z0-9.-]+)$/.test(group))
+    throw new Error(`${path}: ${JSON.stringify(resource)} is no resource`);
+  if (resource === '*')
+    throw new Error(`${path}: use '*.' to encrypt all the resources from core API group or *.* to encrypt all resources`);
   if (plural !== '*') return `/registry/${group}/${plural}/`;
-  if (group === '*') return '/registry/';
-  return `/registry/${group === '' ? 'core' : group}/`;
+  return group === '*' ? '/registry/' : `/registry/${group}/`;
 }
 
-/**
- * Reads a configuration. All its entries must have the same providers: which key is used does not depend on the
- * resource. Throws an Error that names the field that is wrong.
- */
+/** A resource that an earlier entry covers already would never be encrypted as its own entry says. */
+function checkOverlap(rules: readonly EncryptionRule[]): void {
+  const seen: string[] = [];
+  for (const [i, rule] of rules.entries())
+    for (const prefix of rule.prefixes) {
+      const masking = seen.find((s) => prefix.startsWith(s));
+      if (masking !== undefined)
+        throw new Error(
+          `resources[${i}].resources: ${prefix} is covered already by ${masking}: write the narrower entry first, and only once`,
+        );
+      seen.push(prefix);
+    }
+}
+
+/** Reads a configuration. Throws an Error that names the field that is wrong. */
 export function parseEncryptionConfig(yaml: string): EncryptionPolicy {
   const config = fields(parse(yaml), 'EncryptionConfiguration');
   if (config['kind'] !== 'EncryptionConfiguration' || config['apiVersion'] !== 'apiserver.config.k8s.io/v1')
     throw new Error('expected apiVersion apiserver.config.k8s.io/v1 and kind EncryptionConfiguration');
-  const entries = listOf(config['resources'], 'resources').map((entry, i) => {
+  const rules = listOf(config['resources'], 'resources').map((entry, i): EncryptionRule => {
     const at = `resources[${i}]`;
     const { resources, providers } = fields(entry, at);
-    return {
-      prefixes: listOf(resources, `${at}.resources`).map((r) => prefixOf(String(r as string), `${at}.resources`)),
-      providers: providersOf(providers, `${at}.providers`),
-    };
+    const keys = providersOf(providers, `${at}.providers`);
+    const prefixes = listOf(resources, `${at}.resources`).map((r) => prefixOf(String(r as string), `${at}.resources`));
+    return { prefixes, write: keys[0], read: keys.filter((k) => k !== undefined) };
   });
-  const first = entries[0]?.providers ?? [];
-  const id = (list: readonly (EncryptionKey | undefined)[]): string =>
-    JSON.stringify(list.map((k) => (k === undefined ? '' : [k.provider, k.name, Buffer.from(k.secret).toString('base64')])));
-  if (entries.some((e) => id(e.providers) !== id(first))) throw new Error('resources: all entries must have the same providers');
-  return { prefixes: entries.flatMap((e) => e.prefixes), write: first[0], read: first.filter((k) => k !== undefined) };
+  checkOverlap(rules);
+  return rules;
 }
 
 /** A new key, named after the time. */
-export const newEncryptionKey = (now: Date): EncryptionKey => ({
-  provider: 'aescbc',
-  name: `aescbckey-${now.toISOString().slice(0, 19)}Z`.replaceAll(':', '-'),
+export const newEncryptionKey = (now: Date, provider: EncryptionProvider = 'aescbc'): EncryptionKey => ({
+  provider,
+  name: `${provider}key-${now.toISOString().slice(0, 19)}Z`.replaceAll(':', '-'),
   secret: randomBytes(32),
 });
 
@@ -88,6 +104,3 @@ export function encryptionConfigText(keys: readonly EncryptionKey[], enabled: bo
   const providers = enabled ? [...own, { identity: {} }] : [{ identity: {} }, ...own];
   return `${JSON.stringify({ kind: 'EncryptionConfiguration', apiVersion: 'apiserver.config.k8s.io/v1', resources: [{ resources: ['secrets'], providers }] }, null, 2)}\n`;
 }
-
-/** Which keys a configuration holds after the next step of a rotation: a new one in front, the last one that encrypted behind it. */
-export const rotatedKeys = (policy: EncryptionPolicy, now: Date): readonly EncryptionKey[] => [newEncryptionKey(now), ...policy.read];

@@ -4,26 +4,33 @@
  * that prefix are as they were written.
  */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { xsalsa20poly1305 } from '@noble/ciphers/salsa.js';
 import { type Entry, type Revision, type Store, StoreError, type StoreEvent } from './contract.ts';
 
-export type EncryptionProvider = 'aescbc' | 'aesgcm';
+export type EncryptionProvider = 'aescbc' | 'aesgcm' | 'secretbox';
 
 export interface EncryptionKey {
   readonly provider: EncryptionProvider;
   readonly name: string;
-  /** 16, 24 or 32 bytes. */
+  /** 16, 24 or 32 bytes; for secretbox 32. */
   readonly secret: Uint8Array;
 }
 
-/** What is encrypted, and how. */
-export interface EncryptionPolicy {
+/** How the values below some key prefixes are encrypted. */
+export interface EncryptionRule {
   /** Key prefixes such as /registry/core/secrets/. */
   readonly prefixes: readonly string[];
   /** Encrypts new values; undefined: they are stored as they are. */
   readonly write: EncryptionKey | undefined;
-  /** All keys that values may have been encrypted with. */
+  /** All keys that values may have been encrypted with, in the order in which they are tried. */
   readonly read: readonly EncryptionKey[];
 }
+
+/** What is encrypted, and how: the first rule that covers a key decides. */
+export type EncryptionPolicy = readonly EncryptionRule[];
+
+const ruleFor = (policy: EncryptionPolicy, key: string): EncryptionRule | undefined =>
+  policy.find((rule) => rule.prefixes.some((p) => key.startsWith(p)));
 
 const marker = Buffer.from('k8s:enc:');
 const prefixOf = (key: EncryptionKey): Buffer => Buffer.from(`k8s:enc:${key.provider}:v1:${key.name}:`);
@@ -54,41 +61,80 @@ function decryptCbc(secret: Uint8Array, data: Buffer): Buffer {
   return Buffer.concat([decipher.update(data.subarray(16)), decipher.final()]);
 }
 
-export function encryptValue(key: EncryptionKey, plain: Uint8Array, storageKey: string): Uint8Array {
-  const data = key.provider === 'aesgcm' ? encryptGcm(key.secret, plain, storageKey) : encryptCbc(key.secret, plain);
-  return Buffer.concat([prefixOf(key), data]);
+const boxNonceBytes = 24;
+
+/** Go's nacl/secretbox: XSalsa20 and Poly1305, the nonce in front. */
+function encryptBox(secret: Uint8Array, plain: Uint8Array): Buffer {
+  const nonce = randomBytes(boxNonceBytes);
+  return Buffer.concat([nonce, xsalsa20poly1305(secret, nonce).encrypt(plain)]);
 }
+
+const decryptBox = (secret: Uint8Array, data: Buffer): Buffer =>
+  Buffer.from(xsalsa20poly1305(secret, data.subarray(0, boxNonceBytes)).decrypt(data.subarray(boxNonceBytes)));
+
+function encryptWith(key: EncryptionKey, plain: Uint8Array, storageKey: string): Buffer {
+  switch (key.provider) {
+    case 'aesgcm':
+      return encryptGcm(key.secret, plain, storageKey);
+    case 'aescbc':
+      return encryptCbc(key.secret, plain);
+    case 'secretbox':
+      return encryptBox(key.secret, plain);
+  }
+}
+
+function decryptWith(key: EncryptionKey, data: Buffer, storageKey: string): Buffer {
+  switch (key.provider) {
+    case 'aesgcm':
+      return decryptGcm(key.secret, data, storageKey);
+    case 'aescbc':
+      return decryptCbc(key.secret, data);
+    case 'secretbox':
+      return decryptBox(key.secret, data);
+  }
+}
+
+export const encryptValue = (key: EncryptionKey, plain: Uint8Array, storageKey: string): Uint8Array =>
+  Buffer.concat([prefixOf(key), encryptWith(key, plain, storageKey)]);
+
+// Nearly every value is JSON: one byte tells.
+const isSealed = (value: Uint8Array): boolean =>
+  value[0] === marker[0] && marker.equals(Buffer.from(value.buffer, value.byteOffset, Math.min(marker.length, value.byteLength)));
 
 /** Throws StoreError 'corrupt' for a value that none of the keys opens. */
 export function decryptValue(keys: readonly EncryptionKey[], value: Uint8Array, storageKey: string): Uint8Array {
-  // Nearly every value is JSON: one byte tells.
-  if (value[0] !== marker[0]) return value;
+  if (!isSealed(value)) return value;
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
-  if (!bytes.subarray(0, marker.length).equals(marker)) return value;
+  let failure: StoreError | undefined;
   for (const key of keys) {
     const prefix = prefixOf(key);
     if (!bytes.subarray(0, prefix.length).equals(prefix)) continue;
     try {
-      const data = bytes.subarray(prefix.length);
-      return key.provider === 'aesgcm' ? decryptGcm(key.secret, data, storageKey) : decryptCbc(key.secret, data);
+      return decryptWith(key, bytes.subarray(prefix.length), storageKey);
     } catch (cause) {
-      throw new StoreError('corrupt', `${storageKey} cannot be decrypted with key ${key.name}`, { cause });
+      // Another rule may have another key of the same name.
+      failure ??= new StoreError('corrupt', `${storageKey} cannot be decrypted with key ${key.name}`, { cause });
     }
   }
+  if (failure !== undefined) throw failure;
   const named = bytes.subarray(0, 100).toString('latin1').split(':').slice(2, 5).join(':');
   throw new StoreError('corrupt', `${storageKey} is encrypted with a key that is not configured (${named})`);
 }
 
 /** `policy` is read at each use: keys may be rotated while running. */
 export function createEncryptedStore(store: Store, policy: () => EncryptionPolicy): Store {
-  const covers = (key: string): boolean => policy().prefixes.some((p) => key.startsWith(p));
   const seal = (key: string, value: Uint8Array): Uint8Array => {
-    const { write } = policy();
-    return write === undefined || !covers(key) ? value : encryptValue(write, value, key);
+    const write = ruleFor(policy(), key)?.write;
+    return write === undefined ? value : encryptValue(write, value, key);
   };
   // Also what is covered no longer may still be encrypted: the marker decides. No other value begins so, they are JSON.
+  const keysFor = (key: string): readonly EncryptionKey[] => {
+    const rules = policy();
+    const own = ruleFor(rules, key)?.read ?? [];
+    return [...own, ...rules.flatMap((r) => r.read).filter((k) => !own.includes(k))];
+  };
   const open = (entry: Entry): Entry => {
-    const value = decryptValue(policy().read, entry.value, entry.key);
+    const value = isSealed(entry.value) ? decryptValue(keysFor(entry.key), entry.value, entry.key) : entry.value;
     return value === entry.value ? entry : { ...entry, value };
   };
   const openEvent = (event: StoreEvent): StoreEvent => {

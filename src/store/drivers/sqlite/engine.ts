@@ -203,6 +203,30 @@ export class Engine {
     return done < this.#compacted;
   }
 
+  /**
+   * Writes the file anew, without pages that hold what was removed, and empties the write-ahead log: nothing but current
+   * values and history can be read from the disk afterwards. @throws StoreError
+   */
+  scrub(): void {
+    try {
+      this.flush();
+      this.#truncateLog();
+      // VACUUM copies everything into a temporary database: not into memory.
+      this.db.pragma('temp_store = FILE');
+      this.db.exec('VACUUM');
+      this.#truncateLog();
+    } catch (error) {
+      throw toStoreError(error);
+    } finally {
+      this.db.pragma('temp_store = MEMORY');
+    }
+  }
+
+  #truncateLog(): void {
+    const [row] = this.db.pragma('wal_checkpoint(TRUNCATE)') as readonly { readonly busy: number }[];
+    if (row?.busy !== 0) throw new StoreError('io', 'the write-ahead log is in use');
+  }
+
   /** Moves the write-ahead log into the file when it is long: sooner when there is nothing else to do. */
   checkpoint(idle: boolean): void {
     const frames = this.#frames.get();

@@ -18,7 +18,7 @@ export type Call =
   | { readonly method: 'list'; readonly prefix: string; readonly limit?: number; readonly after?: string; readonly atRevision?: Revision }
   | { readonly method: 'events'; readonly after: Revision; readonly upTo: Revision; readonly limit: number }
   | { readonly method: 'history' }
-  | { readonly method: 'compact'; readonly revision: Revision }
+  | { readonly method: 'compact'; readonly revision: Revision; readonly scrub: boolean }
   | { readonly method: 'snapshot'; readonly file: string }
   | { readonly method: 'check' }
   | { readonly method: 'close' };

@@ -305,8 +305,8 @@ export async function createSqliteStore(
       return client.revision;
     },
     history: async () => (await ask({ method: 'history' })).history,
-    compact: async (revision) => {
-      await ask({ method: 'compact', revision });
+    compact: async (revision, { scrub = false } = {}) => {
+      await ask({ method: 'compact', revision, scrub });
     },
     snapshot: async (file) => {
       await ask({ method: 'snapshot', file });

@@ -195,7 +195,10 @@ class StoreThread {
     try {
       if (call.method === 'compact') {
         this.#engine.setCompacted(call.revision);
-        void this.#compact().then(() => answer({ method: 'compact' }), fail);
+        const scrub = (): void => (call.scrub ? this.#engine.scrub() : undefined);
+        void this.#compact()
+          .then(scrub)
+          .then(() => answer({ method: 'compact' }), fail);
       } else if (call.method === 'snapshot') {
         this.#engine.flush();
         void this.#snapshot(call.file).then(() => answer({ method: 'snapshot' }), fail);
