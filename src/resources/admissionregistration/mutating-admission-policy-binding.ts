@@ -1,8 +1,8 @@
 import { mutatingAdmissionPolicyBindings } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { matchResourcesDefaults } from './defaults.ts';
+import { validatePolicyBinding } from './policies.ts';
 import { policyBindingTable } from './table.ts';
-import { validatePolicyBinding } from './validation.ts';
 
 export const mutatingAdmissionPolicyBindingKind = defineKind(mutatingAdmissionPolicyBindings, {
   validate: validatePolicyBinding,

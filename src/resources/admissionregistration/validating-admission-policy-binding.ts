@@ -1,8 +1,8 @@
 import { validatingAdmissionPolicyBindings } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { matchResourcesDefaults } from './defaults.ts';
+import { validateValidatingBinding } from './policies.ts';
 import { policyBindingTable } from './table.ts';
-import { validateValidatingBinding } from './validation.ts';
 
 export const validatingAdmissionPolicyBindingKind = defineKind(validatingAdmissionPolicyBindings, {
   validate: validateValidatingBinding,

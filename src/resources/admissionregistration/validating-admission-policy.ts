@@ -1,11 +1,11 @@
 import { validatingAdmissionPolicies } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { matchResourcesDefaults } from './defaults.ts';
+import { validateValidatingPolicy } from './policies.ts';
 import { policyTable } from './table.ts';
-import { validatePolicy } from './validation.ts';
 
 export const validatingAdmissionPolicyKind = defineKind(validatingAdmissionPolicies, {
-  validate: validatePolicy,
+  validate: validateValidatingPolicy,
   hasStatus: true,
   generation: 'spec',
   unconditionalUpdate: false,

@@ -1,11 +1,13 @@
 /** Webhook configurations: pkg/apis/admissionregistration/validation. */
-import type { RuleWithOperations, WebhookClientConfig } from '#kube/generated/admissionregistration-v1.ts';
+import type { MatchCondition, RuleWithOperations, WebhookClientConfig } from '#kube/generated/admissionregistration-v1.ts';
 import type { LabelSelector } from '#kube/generated/meta-v1.ts';
 import { isDns1123Subdomain } from '#kube/names.ts';
 import type { FieldError } from '#kube/status-error.ts';
-import { fieldDuplicate, fieldInvalid, fieldNotSupported, fieldProblems, fieldRequired } from '#kube/validation/field-error.ts';
+import { fieldDuplicate, fieldInvalid, fieldProblems, fieldRequired } from '#kube/validation/field-error.ts';
 import { labelSelector } from '#kube/validation/label-selector.ts';
 import { optionalOneOf, portNumber } from '#kube/validation/values.ts';
+import { conditionErrors } from './policies.ts';
+import { ruleErrors } from './rules.ts';
 
 interface Webhook {
   readonly name: string;
@@ -19,37 +21,7 @@ interface Webhook {
   readonly objectSelector?: LabelSelector;
   readonly admissionReviewVersions: readonly string[];
   readonly reinvocationPolicy?: string;
-}
-
-function ruleList(field: string, part: string, list: readonly string[] | undefined): FieldError[] {
-  const values = list ?? [];
-  if (values.length === 0) return [fieldRequired(`${field}.${part}`)];
-  const errors = values.flatMap((value, i) => (value === '' && part !== 'apiGroups' ? [fieldRequired(`${field}.${part}[${i}]`)] : []));
-  if (part !== 'resources' && values.length > 1 && values.includes('*')) {
-    errors.push(
-      fieldInvalid(
-        `${field}.${part}`,
-        values,
-        `if '*' is present, must not specify other ${part === 'apiGroups' ? 'API groups' : part === 'apiVersions' ? 'API versions' : 'operations'}`,
-      ),
-    );
-  }
-  return errors;
-}
-
-const operations = ['*', 'CONNECT', 'CREATE', 'DELETE', 'UPDATE'];
-
-function rule(field: string, r: RuleWithOperations): FieldError[] {
-  const errors = [
-    ...ruleList(field, 'apiGroups', r.apiGroups),
-    ...ruleList(field, 'apiVersions', r.apiVersions),
-    ...ruleList(field, 'resources', r.resources),
-    ...ruleList(field, 'operations', r.operations),
-  ];
-  for (const [i, operation] of (r.operations ?? []).entries()) {
-    if (!operations.includes(operation)) errors.push(fieldNotSupported(`${field}.operations[${i}]`, operation, operations));
-  }
-  return [...errors, ...optionalOneOf(`${field}.scope`, r.scope, ['*', 'Cluster', 'Namespaced'])];
+  readonly matchConditions?: readonly MatchCondition[];
 }
 
 /** How a webhook is reached: by URL or by service. */
@@ -97,7 +69,7 @@ function webhookName(field: string, name: string): FieldError[] {
 
 function webhook(field: string, hook: Webhook): FieldError[] {
   const errors = webhookName(`${field}.name`, hook.name);
-  for (const [i, r] of (hook.rules ?? []).entries()) errors.push(...rule(`${field}.rules[${i}]`, r));
+  for (const [i, r] of (hook.rules ?? []).entries()) errors.push(...ruleErrors(`${field}.rules[${i}]`, r));
   errors.push(
     ...optionalOneOf(`${field}.failurePolicy`, hook.failurePolicy, ['Fail', 'Ignore']),
     ...optionalOneOf(`${field}.matchPolicy`, hook.matchPolicy, ['Equivalent', 'Exact']),
@@ -119,6 +91,7 @@ function webhook(field: string, hook: Webhook): FieldError[] {
     ...labelSelector(`${field}.namespaceSelector`, hook.namespaceSelector),
     ...labelSelector(`${field}.objectSelector`, hook.objectSelector),
     ...webhookClient(`${field}.clientConfig`, hook.clientConfig),
+    ...conditionErrors(`${field}.matchConditions`, hook.matchConditions),
     ...optionalOneOf(`${field}.reinvocationPolicy`, hook.reinvocationPolicy, ['IfNeeded', 'Never']),
   ];
 }
@@ -132,59 +105,4 @@ export function validateWebhooks(object: { readonly webhooks?: readonly Webhook[
     names.add(hook.name);
     return errors;
   });
-}
-
-interface Policy {
-  readonly spec?: {
-    readonly matchConstraints?: { readonly resourceRules?: readonly unknown[] };
-    readonly validations?: readonly { readonly expression: string }[];
-    readonly auditAnnotations?: readonly unknown[];
-    readonly failurePolicy?: string;
-  };
-}
-
-/** A ValidatingAdmissionPolicy matches something and checks something. */
-export function validatePolicy(object: Policy): FieldError[] {
-  const errors = optionalOneOf('spec.failurePolicy', object.spec?.failurePolicy, ['Fail', 'Ignore']);
-  if (object.spec?.matchConstraints === undefined) errors.push(fieldRequired('spec.matchConstraints'));
-  else if ((object.spec.matchConstraints.resourceRules ?? []).length === 0)
-    errors.push(fieldRequired('spec.matchConstraints.resourceRules'));
-  const { validations = [], auditAnnotations = [] } = object.spec ?? {};
-  if (validations.length === 0 && auditAnnotations.length === 0) {
-    errors.push(fieldRequired('spec.validations', 'validations or auditAnnotations must contain at least one item'));
-  }
-  for (const [i, v] of validations.entries())
-    if (v.expression.trim() === '') errors.push(fieldRequired(`spec.validations[${i}].expression`, 'expression is not specified'));
-  return errors;
-}
-
-interface Binding {
-  readonly spec?: { readonly policyName?: string; readonly validationActions?: readonly string[] };
-}
-
-export function validatePolicyBinding(object: Binding): FieldError[] {
-  const name = object.spec?.policyName ?? '';
-  if (name === '') return [fieldRequired('spec.policyName')];
-  return fieldProblems('spec.policyName', name, isDns1123Subdomain(name));
-}
-
-/** A binding of a ValidatingAdmissionPolicy also says what happens. */
-export function validateValidatingBinding(object: Binding): FieldError[] {
-  const errors = validatePolicyBinding(object);
-  const actions = object.spec?.validationActions ?? [];
-  if (actions.length === 0) errors.push(fieldRequired('spec.validationActions', 'at least one validation action is required'));
-  for (const [i, action] of actions.entries()) {
-    if (!['Audit', 'Deny', 'Warn'].includes(action))
-      errors.push(fieldNotSupported(`spec.validationActions[${i}]`, action, ['Audit', 'Deny', 'Warn']));
-  }
-  if (actions.includes('Deny') && actions.includes('Warn')) {
-    errors.push(
-      fieldInvalid(
-        'spec.validationActions',
-        actions,
-        'must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)',
-      ),
-    );
-  }
-  return errors;
 }
