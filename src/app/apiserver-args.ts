@@ -1,6 +1,7 @@
 /** What --kube-apiserver-arg may set: kube-apiserver's own flag names. */
 import { readFileSync } from 'node:fs';
 import { parseGoDuration } from '#lib/go-duration.ts';
+import { type AdmissionSettings, admissionArgs, admissionSettings } from './admission-args.ts';
 import { OptionError } from './options.ts';
 import { securityArgs } from './security-args.ts';
 
@@ -12,6 +13,7 @@ export interface ApiserverSettings {
   /** Contents of --token-auth-file. */
   readonly tokenFile: string | undefined;
   readonly requestTimeoutMs: number | undefined;
+  readonly admission: AdmissionSettings;
 }
 
 const boolean = (name: string, text: string): boolean => {
@@ -32,6 +34,7 @@ const known: readonly string[] = [
   'request-timeout',
   'service-account-issuer',
   'token-auth-file',
+  ...admissionArgs,
   ...securityArgs,
 ];
 
@@ -59,5 +62,6 @@ export function apiserverSettings(args: ReadonlyMap<string, string>): ApiserverS
     audiences: list('api-audiences'),
     tokenFile: tokens,
     requestTimeoutMs: timeout === undefined ? undefined : duration('request-timeout', timeout),
+    admission: admissionSettings(args),
   };
 }

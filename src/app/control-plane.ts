@@ -178,6 +178,7 @@ export async function createControlPlane(
         dialService: createServiceDialer(tunnel, own),
         others: auth.admission,
         metrics,
+        ...settings.admission,
       }),
     remoteAccess: (own) => ({
       dial: createServiceDialer(tunnel, own),

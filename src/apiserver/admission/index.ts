@@ -1,16 +1,33 @@
-/** The admission plugins, in the order in which upstream runs them. */
+/** The admission plugins. */
 import { createCel } from '#kube/cel.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { Random } from '#platform/random.ts';
 import type { AdmissionPlugin, Authorize, ObjectStore } from '../contract.ts';
 import type { AdmissionMetrics } from './admission-metrics.ts';
+import { type AdmissionConfiguration, noAdmissionConfiguration } from './configuration.ts';
 import { createDefaultTolerationSeconds } from './default-toleration-seconds.ts';
 import { createLimitRanger } from './limit-ranger.ts';
 import { createMutatingAdmissionPolicy } from './mutating-policy.ts';
 import { createMutatingWebhooks } from './mutating-webhooks.ts';
 import { createNamespaceLifecycle } from './namespace-lifecycle.ts';
 import { createNodeRestriction } from './node-restriction.ts';
+import {
+  alwaysAdmit,
+  alwaysDeny,
+  createNamespaceAutoProvision,
+  createNamespaceExists,
+  createOwnerReferencesPermissionEnforcement,
+  denyServiceExternalIps,
+} from './optional-plugins.ts';
+import {
+  alwaysPullImages,
+  createPodNodeSelector,
+  createPodTolerationRestriction,
+  extendedResourceToleration,
+  limitPodHardAntiAffinityTopology,
+} from './optional-pods.ts';
+import { choosePlugins, type PluginChoice } from './plugin-order.ts';
 import { createPodSecurity } from './pod-security.ts';
 import { createPodTopologyLabels } from './pod-topology-labels.ts';
 import { createPolicyExpressions } from './policy-expressions.ts';
@@ -38,37 +55,52 @@ export interface AdmissionDeps {
   readonly authorize: Authorize;
   /** The way to webhooks that are services of the cluster. */
   readonly dialService: DialService;
-  /** Plugins of other parts that stand before webhooks and quota: certificates, escalation. */
+  /** Plugins of other parts: certificates, escalation. */
   readonly others: readonly AdmissionPlugin[];
   readonly metrics: AdmissionMetrics;
+  /** Which plugins are on; absent: those that are by default. */
+  readonly choice?: PluginChoice;
+  readonly configuration?: AdmissionConfiguration;
 }
 
-/** The plugins that are on by default. */
+/** The plugins that are on, in upstream's order. */
 export function createAdmissionPlugins(deps: AdmissionDeps): readonly AdmissionPlugin[] {
-  const { objects, authorize, clock, random, log, metrics } = deps;
+  const { objects, authorize, clock, random, log, metrics, configuration = noAdmissionConfiguration } = deps;
   const expressions = { cel: createCel(), objects, authorize };
   const webhooks = { ...expressions, call: createWebhookCaller(deps.dialService), clock, random, log, metrics };
-  return [
+  const all = [
+    alwaysAdmit,
+    createNamespaceAutoProvision(objects),
     createNamespaceLifecycle(objects),
+    createNamespaceExists(objects),
+    limitPodHardAntiAffinityTopology,
     createLimitRanger(objects),
     createServiceAccount(deps),
     createNodeRestriction(objects),
     taintNodesByCondition,
-    createPodSecurity(objects),
+    alwaysPullImages,
+    createPodSecurity(objects, configuration.podSecurity),
+    createPodNodeSelector(objects, configuration.nodeSelectors),
     createPriority(objects),
     createDefaultTolerationSeconds(),
+    createPodTolerationRestriction(objects),
+    extendedResourceToleration,
     createDefaultStorageClass(objects),
     storageObjectInUseProtection,
+    createOwnerReferencesPermissionEnforcement(deps),
     createPersistentVolumeClaimResize(objects),
     createRuntimeClass(objects),
     createDefaultIngressClass(objects),
+    denyServiceExternalIps,
     createPodTopologyLabels(objects),
-    ...deps.others,
     createPolicyExpressions(expressions),
     createMutatingAdmissionPolicy(expressions),
     createMutatingWebhooks(webhooks),
     createValidatingAdmissionPolicy(expressions),
     createValidatingWebhooks(webhooks),
     createResourceQuota(deps),
+    alwaysDeny,
+    ...deps.others,
   ];
+  return choosePlugins(all, deps.choice ?? { enabled: [], disabled: [] });
 }

@@ -17,7 +17,7 @@ export interface PodUnderCheck {
   readonly spec: PodSpec;
 }
 
-type Check = (pod: PodUnderCheck) => Violation | undefined;
+export type Check = (pod: PodUnderCheck) => Violation | undefined;
 
 const plural = (n: number, one: string, many: string): string => (n === 1 ? one : many);
 const quoted = (names: readonly string[]): string => names.map((n) => JSON.stringify(n)).join(', ');
@@ -41,19 +41,19 @@ const perContainer =
     return names.length === 0 ? undefined : { reason, detail: `${named(names)} ${must}` };
   };
 
-const hostNamespaces: Check = ({ spec }) => {
+export const hostNamespaces: Check = ({ spec }) => {
   const on = (['hostNetwork', 'hostPID', 'hostIPC'] as const).filter((f) => spec[f] === true);
   return on.length === 0 ? undefined : { reason: 'host namespaces', detail: on.map((f) => `${f}=true`).join(', ') };
 };
 
-const hostPathVolumes: Check = ({ spec }) => {
+export const hostPathVolumes: Check = ({ spec }) => {
   const names = (spec.volumes ?? []).filter((v) => v.hostPath !== undefined).map((v) => v.name);
   return names.length === 0
     ? undefined
     : { reason: 'hostPath volumes', detail: `${plural(names.length, 'volume', 'volumes')} ${quoted(names)}` };
 };
 
-const hostPorts: Check = ({ spec }) => {
+export const hostPorts: Check = ({ spec }) => {
   const using = containersOf(spec).map((c) => ({ c, ports: (c.ports ?? []).map((p) => p.hostPort ?? 0).filter((p) => p !== 0) }));
   const bad = using.filter((u) => u.ports.length > 0);
   if (bad.length === 0) return undefined;
@@ -79,57 +79,52 @@ const addedCapabilities =
     return { reason, detail: `${named(names)} must not include ${quoted(added)} in securityContext.capabilities.add` };
   };
 
-const seLinuxTypes = new Set(['', 'container_t', 'container_init_t', 'container_kvm_t', 'container_engine_t']);
-
 /** Where a setting may stand: in the pod, in containers, or both; and how a sentence begins about that. */
 function setters(podSets: boolean, containers: readonly string[]): string {
   const parts = [...(podSets ? ['pod'] : []), ...(containers.length > 0 ? [named(containers)] : [])];
   return parts.join(' and ');
 }
 
-const seLinuxOptions: Check = ({ spec }) => {
-  const pod = spec.securityContext?.seLinuxOptions;
-  const contexts = [
-    { name: undefined, options: pod },
-    ...containersOf(spec).map((c) => ({ name: c.name, options: c.securityContext?.seLinuxOptions })),
-  ];
-  const wrong = contexts.filter(
-    (c) => !seLinuxTypes.has(c.options?.type ?? '') || (c.options?.user ?? '') !== '' || (c.options?.role ?? '') !== '',
-  );
-  if (wrong.length === 0) return undefined;
-  const problems: string[] = [];
-  const types = unique(wrong.map((c) => c.options?.type ?? '').filter((t) => !seLinuxTypes.has(t)));
-  if (types.length > 0) problems.push(`${plural(types.length, 'type', 'types')} ${quoted(types)}`);
-  if (wrong.some((c) => (c.options?.user ?? '') !== '')) problems.push('user may not be set');
-  if (wrong.some((c) => (c.options?.role ?? '') !== '')) problems.push('role may not be set');
-  const names = wrong.flatMap((c) => c.name ?? []);
-  return {
-    reason: 'seLinuxOptions',
-    detail: `${setters(
-      wrong.some((c) => c.name === undefined),
-      names,
-    )} set forbidden securityContext.seLinuxOptions: ${problems.join('; ')}`,
+export const seLinuxOptions =
+  (allowedTypes: ReadonlySet<string>): Check =>
+  ({ spec }) => {
+    const pod = spec.securityContext?.seLinuxOptions;
+    const contexts = [
+      { name: undefined, options: pod },
+      ...containersOf(spec).map((c) => ({ name: c.name, options: c.securityContext?.seLinuxOptions })),
+    ];
+    const wrong = contexts.filter(
+      (c) => !allowedTypes.has(c.options?.type ?? '') || (c.options?.user ?? '') !== '' || (c.options?.role ?? '') !== '',
+    );
+    if (wrong.length === 0) return undefined;
+    const problems: string[] = [];
+    const types = unique(wrong.map((c) => c.options?.type ?? '').filter((t) => !allowedTypes.has(t)));
+    if (types.length > 0) problems.push(`${plural(types.length, 'type', 'types')} ${quoted(types)}`);
+    if (wrong.some((c) => (c.options?.user ?? '') !== '')) problems.push('user may not be set');
+    if (wrong.some((c) => (c.options?.role ?? '') !== '')) problems.push('role may not be set');
+    const names = wrong.flatMap((c) => c.name ?? []);
+    return {
+      reason: 'seLinuxOptions',
+      detail: `${setters(
+        wrong.some((c) => c.name === undefined),
+        names,
+      )} set forbidden securityContext.seLinuxOptions: ${problems.join('; ')}`,
+    };
   };
-};
 
-const procMount: Check = ({ spec }) => {
-  if (spec.hostUsers === false) return undefined;
+export const procMount: Check = ({ spec }) => {
   const bad = containersOf(spec).filter((c) => !['', 'Default'].includes(c.securityContext?.procMount ?? ''));
   if (bad.length === 0) return undefined;
   const forbidden = unique(bad.map((c) => c.securityContext?.procMount ?? ''));
   return { reason: 'procMount', detail: `${named(bad.map((c) => c.name))} must not set securityContext.procMount to ${quoted(forbidden)}` };
 };
 
-const allowedSysctls = new Set(
-  'kernel.shm_rmid_forced net.ipv4.ip_local_port_range net.ipv4.tcp_syncookies net.ipv4.ping_group_range net.ipv4.ip_unprivileged_port_start net.ipv4.ip_local_reserved_ports net.ipv4.tcp_keepalive_time net.ipv4.tcp_fin_timeout net.ipv4.tcp_keepalive_intvl net.ipv4.tcp_keepalive_probes net.ipv4.tcp_rmem net.ipv4.tcp_wmem'.split(
-    ' ',
-  ),
-);
-
-const sysctls: Check = ({ spec }) => {
-  const names = (spec.securityContext?.sysctls ?? []).map((s) => s.name).filter((n) => !allowedSysctls.has(n));
-  return names.length === 0 ? undefined : { reason: 'forbidden sysctls', detail: names.join(', ') };
-};
+export const sysctls =
+  (allowed: ReadonlySet<string>): Check =>
+  ({ spec }) => {
+    const names = (spec.securityContext?.sysctls ?? []).map((s) => s.name).filter((n) => !allowed.has(n));
+    return names.length === 0 ? undefined : { reason: 'forbidden sysctls', detail: names.join(', ') };
+  };
 
 /** A profile that may be set in the pod and in containers, where only some values are fine. */
 const forbiddenProfile =
@@ -169,11 +164,11 @@ const appArmorAnnotations: Check = ({ metadata }) => {
   return { reason: plural(bad.length, 'forbidden AppArmor profile', 'forbidden AppArmor profiles'), detail: text.join(', ') };
 };
 
-const appArmor: Check = (pod) =>
+export const appArmor: Check = (pod) =>
   forbiddenProfile('forbidden AppArmor profile', 'securityContext.appArmorProfile.type', appArmorOf, (v) => v !== 'Unconfined')(pod) ??
   appArmorAnnotations(pod);
 
-const hostProcess: Check = ({ spec }) => {
+export const hostProcess: Check = ({ spec }) => {
   const pod = spec.securityContext?.windowsOptions?.hostProcess === true;
   const names = containersOf(spec)
     .filter((c) => c.securityContext?.windowsOptions?.hostProcess === true)
@@ -182,7 +177,7 @@ const hostProcess: Check = ({ spec }) => {
   return { reason: 'hostProcess', detail: `${setters(pod, names)} must not set securityContext.windowsOptions.hostProcess=true` };
 };
 
-const hostProbes: Check = ({ spec }) => {
+export const hostProbes: Check = ({ spec }) => {
   const bad = containersOf(spec).filter((c) =>
     [c.livenessProbe, c.readinessProbe, c.startupProbe, c.lifecycle?.postStart, c.lifecycle?.preStop].some(
       (h) => (h?.httpGet?.host ?? '') !== '' || (h?.tcpSocket?.host ?? '') !== '',
@@ -197,7 +192,7 @@ const restrictedVolumeTypes = new Set(
   'configMap downwardAPI emptyDir projected secret csi persistentVolumeClaim ephemeral image'.split(' '),
 );
 
-const restrictedVolumes: Check = ({ spec }) => {
+export const restrictedVolumes: Check = ({ spec }) => {
   const bad = (spec.volumes ?? [])
     .map((v) => ({ name: v.name, type: Object.keys(v).find((k) => k !== 'name' && !restrictedVolumeTypes.has(k)) }))
     .filter((v) => v.type !== undefined);
@@ -210,19 +205,27 @@ const restrictedVolumes: Check = ({ spec }) => {
   };
 };
 
-const isWindows = (spec: PodSpec): boolean => spec.os?.name === 'windows';
+/** A check that is not for pods on Windows. */
+export const unlessWindows =
+  (check: Check): Check =>
+  (pod) =>
+    pod.spec.os?.name === 'windows' ? undefined : check(pod);
 
-const privilegeEscalation: Check = (pod) =>
-  isWindows(pod.spec)
-    ? undefined
-    : perContainer(
-        'allowPrivilegeEscalation != false',
-        (s) => s?.allowPrivilegeEscalation !== false,
-        'must set securityContext.allowPrivilegeEscalation=false',
-      )(pod);
+/** A check that is not for pods with a user namespace of their own (KEP-127). */
+export const unlessOwnUsers =
+  (check: Check): Check =>
+  (pod) =>
+    pod.spec.hostUsers === false ? undefined : check(pod);
 
-const runAsNonRoot: Check = ({ spec }) => {
-  if (spec.hostUsers === false) return undefined;
+export const privilegeEscalation: Check = perContainer(
+  'allowPrivilegeEscalation != false',
+  (c) => c?.allowPrivilegeEscalation !== false,
+  'must set securityContext.allowPrivilegeEscalation=false',
+);
+
+export const privileged: Check = perContainer('privileged', (c) => c?.privileged === true, 'must not set securityContext.privileged=true');
+
+export const runAsNonRoot: Check = ({ spec }) => {
   const pod = spec.securityContext?.runAsNonRoot;
   const explicit = containersOf(spec)
     .filter((c) => c.securityContext?.runAsNonRoot === false)
@@ -240,8 +243,7 @@ const runAsNonRoot: Check = ({ spec }) => {
   return unset.length === 0 ? undefined : { reason, detail: `pod or ${named(unset)} must set securityContext.runAsNonRoot=true` };
 };
 
-const runAsUser: Check = ({ spec }) => {
-  if (spec.hostUsers === false) return undefined;
+export const runAsUser: Check = ({ spec }) => {
   const pod = spec.securityContext?.runAsUser === 0;
   const names = containersOf(spec)
     .filter((c) => c.securityContext?.runAsUser === 0)
@@ -250,9 +252,30 @@ const runAsUser: Check = ({ spec }) => {
   return { reason: 'runAsUser=0', detail: `${setters(pod, names)} must not set runAsUser=0` };
 };
 
-const seccompRestricted: Check = (pod) => {
+const seccompKey = 'seccomp.security.alpha.kubernetes.io/pod';
+const seccompPrefix = 'container.seccomp.security.alpha.kubernetes.io/';
+
+/** Before Kubernetes 1.19, seccomp profiles were annotations. */
+export const seccompAnnotations: Check = ({ metadata, spec }) => {
+  const keys = [seccompKey, ...containersOf(spec).map((c) => seccompPrefix + c.name)];
+  const fine = (v: string): boolean => v === 'runtime/default' || v === 'docker/default' || v.startsWith('localhost/');
+  const bad = keys.flatMap((key) => {
+    const value = metadata.annotations?.[key];
+    return value === undefined || fine(value) ? [] : [`${key}=${JSON.stringify(value)}`];
+  });
+  if (bad.length === 0) return undefined;
+  return { reason: 'seccompProfile', detail: `forbidden ${plural(bad.length, 'annotation', 'annotations')} ${unique(bad).join(', ')}` };
+};
+
+export const seccompBaseline: Check = forbiddenProfile(
+  'seccompProfile',
+  'securityContext.seccompProfile.type',
+  seccompOf,
+  (v) => v !== 'Unconfined',
+);
+
+export const seccompRestricted: Check = (pod) => {
   const { spec } = pod;
-  if (isWindows(spec)) return undefined;
   const fine = (v: string): boolean => v === 'RuntimeDefault' || v === 'Localhost';
   const wrong = forbiddenProfile('seccompProfile', 'securityContext.seccompProfile.type', seccompOf, fine)(pod);
   if (wrong !== undefined) return wrong;
@@ -267,9 +290,8 @@ const seccompRestricted: Check = (pod) => {
   };
 };
 
-const restrictedCapabilities: Check = (pod) => {
+export const restrictedCapabilities: Check = (pod) => {
   const { spec } = pod;
-  if (isWindows(spec)) return undefined;
   const undropped = containersOf(spec)
     .filter((c) => !(c.securityContext?.capabilities?.drop ?? []).includes('ALL'))
     .map((c) => c.name);
@@ -281,44 +303,4 @@ const restrictedCapabilities: Check = (pod) => {
   return details.length === 0 ? undefined : { reason: 'unrestricted capabilities', detail: details.join('; ') };
 };
 
-const baseline: readonly Check[] = [
-  appArmor,
-  addedCapabilities('non-default capabilities', baselineCapabilities),
-  hostNamespaces,
-  hostPathVolumes,
-  hostPorts,
-  hostProbes,
-  perContainer('privileged', (s) => s?.privileged === true, 'must not set securityContext.privileged=true'),
-  procMount,
-  forbiddenProfile('seccompProfile', 'securityContext.seccompProfile.type', seccompOf, (v) => v !== 'Unconfined'),
-  seLinuxOptions,
-  sysctls,
-  hostProcess,
-];
-
-/** In restricted, its own checks stand for the weaker ones of the baseline about the same. */
-const restricted: readonly Check[] = [
-  appArmor,
-  privilegeEscalation,
-  restrictedCapabilities,
-  hostNamespaces,
-  hostPorts,
-  hostProbes,
-  perContainer('privileged', (s) => s?.privileged === true, 'must not set securityContext.privileged=true'),
-  procMount,
-  restrictedVolumes,
-  runAsNonRoot,
-  runAsUser,
-  seccompRestricted,
-  seLinuxOptions,
-  sysctls,
-  hostProcess,
-];
-
-export type Level = 'privileged' | 'baseline' | 'restricted';
-
-/** What keeps a pod from a level; nothing when it may run there. */
-export function violations(level: Level, pod: PodUnderCheck): Violation[] {
-  const checks = level === 'privileged' ? [] : level === 'baseline' ? baseline : restricted;
-  return checks.flatMap((check) => check(pod) ?? []);
-}
+export const baselineCapabilitiesOnly: Check = addedCapabilities('non-default capabilities', baselineCapabilities);

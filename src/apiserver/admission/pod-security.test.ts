@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { deployments, namespaces, pods } from '#kube/refs.ts';
 import { fakeObjects } from '../fake-objects.ts';
 import { createPodSecurity } from './pod-security.ts';
-import { violations } from './pod-security-checks.ts';
+import { violations } from './pod-security-levels.ts';
 import { ask } from './testing.ts';
 
 const pod = (spec: object = {}, container: object = {}, metadata: object = {}): object => ({

@@ -1,58 +1,24 @@
 /** Holds pods to the level that their namespace's labels ask for (k8s.io/pod-security-admission/admission). */
-import type { Namespace, PodSpec } from '#kube/generated/core-v1.ts';
-import { jsonEqual } from '#kube/json-value.ts';
-import type { ObjectMeta, Stored } from '#kube/object.ts';
+import type { Container, PodSpec } from '#kube/generated/core-v1.ts';
+import type { ObjectMeta } from '#kube/object.ts';
 import { namespaces, pods } from '#kube/refs.ts';
-import { type FieldError, invalid } from '#kube/status-error.ts';
+import { invalid } from '#kube/status-error.ts';
 import type { AdmissionPlugin, AdmissionRequest, ObjectReader } from '../contract.ts';
-import { denied, isPod, isResource, oldObjectAs } from './attributes.ts';
-import { type Level, type PodUnderCheck, violations } from './pod-security-checks.ts';
-
-interface Policy {
-  readonly level: Level;
-  readonly version: string;
-}
-
-interface Policies {
-  readonly enforce: Policy;
-  readonly audit: Policy;
-  readonly warn: Policy;
-}
-
-type Mode = keyof Policies;
-
-const prefix = 'pod-security.kubernetes.io/';
-const levels: readonly string[] = ['privileged', 'baseline', 'restricted'];
-const isLevel = (text: string): text is Level => levels.includes(text);
-const isVersion = (text: string): boolean => text === 'latest' || /^v1\.(?:0|[1-9]\d*)$/.test(text);
-const modes: readonly Mode[] = ['enforce', 'audit', 'warn'];
-
-/** What the labels say. A level that is none counts as restricted for enforcement's sake, as upstream has it. */
-function policiesOf(labels: Readonly<Record<string, string>> | undefined): Policies {
-  const policy = (mode: Mode): Policy => {
-    const level = labels?.[prefix + mode] ?? 'privileged';
-    const version = labels?.[`${prefix}${mode}-version`] ?? 'latest';
-    return { level: isLevel(level) ? level : 'restricted', version: isVersion(version) ? version : 'latest' };
-  };
-  return { enforce: policy('enforce'), audit: policy('audit'), warn: policy('warn') };
-}
-
-function labelErrors(labels: Readonly<Record<string, string>> | undefined): FieldError[] {
-  const errors: FieldError[] = [];
-  for (const mode of modes) {
-    const level = labels?.[prefix + mode];
-    const version = labels?.[`${prefix}${mode}-version`];
-    const wrong = (key: string, value: string, why: string): number =>
-      errors.push({
-        field: `metadata.labels[${key}]`,
-        type: 'FieldValueInvalid',
-        message: `Invalid value: ${JSON.stringify(value)}: ${why}`,
-      });
-    if (level !== undefined && !isLevel(level)) wrong(prefix + mode, level, 'must be one of privileged, baseline, restricted');
-    if (version !== undefined && !isVersion(version)) wrong(`${prefix}${mode}-version`, version, 'must be "latest" or "v1.x"');
-  }
-  return errors;
-}
+import { denied, isNamespace, isResource, namespaceOf, oldObjectAs } from './attributes.ts';
+import type { PodUnderCheck } from './pod-security-checks.ts';
+import { violations } from './pod-security-levels.ts';
+import {
+  labelErrors,
+  levels,
+  modes,
+  noPodSecuritySettings,
+  type PodSecuritySettings,
+  type Policies,
+  type Policy,
+  policiesOf,
+  policyText,
+  samePolicy,
+} from './pod-security-policy.ts';
 
 /** Where the pod template of each kind of workload is. */
 const templates: Readonly<Record<string, readonly string[]>> = {
@@ -65,6 +31,9 @@ const templates: Readonly<Record<string, readonly string[]>> = {
   'batch/jobs': ['spec', 'template'],
   'batch/cronjobs': ['spec', 'jobTemplate', 'spec', 'template'],
 };
+
+/** Subresources of pods that do not change what a pod may do. */
+const harmless = new Set(['exec', 'attach', 'binding', 'eviction', 'log', 'portforward', 'proxy', 'status']);
 
 function at(object: unknown, path: readonly string[]): unknown {
   let value = object;
@@ -80,32 +49,44 @@ function asPod(value: unknown): PodUnderCheck | undefined {
 }
 
 const phrase = (policy: Policy, pod: PodUnderCheck): string | undefined => {
-  const found = violations(policy.level, pod);
+  const found = violations(policy.level, pod, policy.version);
   if (found.length === 0) return undefined;
-  return `violate PodSecurity "${policy.level}:${policy.version}": ${found.map((v) => `${v.reason} (${v.detail})`).join(', ')}`;
+  const text = found.map((v) => `${v.reason} (${v.detail})`).join(', ');
+  return `violate PodSecurity ${JSON.stringify(policyText(policy))}: ${text}`;
 };
 
-/** An update that changes nothing about security is let through, whatever the pod was before. */
-function isSignificant(r: AdmissionRequest, pod: PodUnderCheck): boolean {
-  if (r.operation === 'CREATE') return true;
-  const old = asPod(oldObjectAs<unknown>(r));
-  return old === undefined || !jsonEqual(security(old), security(pod));
+/** Of a pod that is there, only images, seccomp annotations and new containers matter: the rest cannot change. */
+function isSignificant(old: PodUnderCheck, next: PodUnderCheck): boolean {
+  const annotation = (pod: PodUnderCheck, name: string): string => pod.metadata.annotations?.[name] ?? '';
+  const differs = (name: string): boolean => annotation(old, name) !== annotation(next, name);
+  const changed = (container: Container, before: Container | undefined): boolean =>
+    before === undefined || container.image !== before.image || differs(`container.seccomp.security.alpha.kubernetes.io/${container.name}`);
+  if (differs('seccomp.security.alpha.kubernetes.io/pod')) return true;
+  const before = (next.spec.ephemeralContainers ?? []) as readonly Container[];
+  const formerly = (old.spec.ephemeralContainers ?? []) as readonly Container[];
+  return (
+    old.spec.containers.length !== next.spec.containers.length ||
+    (old.spec.initContainers ?? []).length !== (next.spec.initContainers ?? []).length ||
+    next.spec.containers.some((c, i) => changed(c, old.spec.containers[i])) ||
+    (next.spec.initContainers ?? []).some((c, i) => changed(c, old.spec.initContainers?.[i])) ||
+    before.some((c) =>
+      changed(
+        c,
+        formerly.find((o) => o.name === c.name),
+      ),
+    )
+  );
 }
 
-const security = ({ metadata, spec }: PodUnderCheck): unknown => [
-  Object.entries(metadata.annotations ?? {}).filter(([k]) => k.startsWith('container.apparmor')),
-  { ...spec, activeDeadlineSeconds: null, tolerations: null, schedulingGates: null, nodeSelector: null, nodeName: null },
-];
+const prefix = 'pod-security.kubernetes.io/';
 
-function checkPod(r: AdmissionRequest, policies: Policies, pod: PodUnderCheck): void {
-  const enforced = phrase(policies.enforce, pod);
-  if (enforced !== undefined) throw denied(r, enforced.replace('violate', 'violates'));
-  report(r, policies, pod);
-}
-
-function report(r: AdmissionRequest, policies: Policies, pod: PodUnderCheck): void {
+/** Refuses (pods only), notes for the audit log and warns, each by its own policy. */
+function check(r: AdmissionRequest, policies: Policies, pod: PodUnderCheck, enforce: boolean): void {
+  if (enforce) r.audit(`${prefix}enforce-policy`, policyText(policies.enforce));
+  const enforced = enforce ? phrase(policies.enforce, pod) : undefined;
   const audited = phrase(policies.audit, pod);
-  if (audited !== undefined) r.audit('pod-security.kubernetes.io/audit-violations', `would ${audited}`);
+  if (audited !== undefined) r.audit(`${prefix}audit-violations`, `would ${audited}`);
+  if (enforced !== undefined) throw denied(r, enforced.replace('violate', 'violates'));
   const warned = phrase(policies.warn, pod);
   if (warned !== undefined) r.warn(`would ${warned}`);
 }
@@ -113,28 +94,39 @@ function report(r: AdmissionRequest, policies: Policies, pod: PodUnderCheck): vo
 /** Most pods of a namespace that are looked at when its level is raised. */
 const maxNamespacePods = 3000;
 
-function warnOfExisting(r: AdmissionRequest, objects: Pick<ObjectReader, 'list'>, policy: Policy): void {
-  const name = r.name || (r.object?.metadata.name ?? '');
+function warnOfExisting(r: AdmissionRequest, objects: Pick<ObjectReader, 'list'>, policy: Policy, exempt: ReadonlySet<string>): void {
+  const name = namespaceOf(r);
   const found = new Map<string, string[]>();
-  for (const pod of objects.list(pods, name).slice(0, maxNamespacePods)) {
+  const all = objects.list(pods, name);
+  for (const pod of all.slice(0, maxNamespacePods)) {
     const checked = asPod(pod);
-    const reasons = checked === undefined ? [] : violations(policy.level, checked).map((v) => v.reason);
+    if (checked === undefined || exempt.has(checked.spec.runtimeClassName ?? '')) continue;
+    const reasons = violations(policy.level, checked, policy.version).map((v) => v.reason);
     if (reasons.length === 0) continue;
     const key = reasons.join(', ');
     found.set(key, [...(found.get(key) ?? []), pod.metadata.name]);
   }
+  if (all.length > maxNamespacePods)
+    r.warn(`new PodSecurity enforce level only checked against the first ${maxNamespacePods} of ${all.length} existing pods`);
   if (found.size === 0) return;
-  r.warn(
-    `existing pods in namespace ${JSON.stringify(name)} violate the new PodSecurity enforce level "${policy.level}:${policy.version}"`,
-  );
-  for (const [reasons, names] of found) {
+  const level = JSON.stringify(policyText(policy));
+  r.warn(`existing pods in namespace ${JSON.stringify(name)} violate the new PodSecurity enforce level ${level}`);
+  const lines = [...found].map(([reasons, names]) => {
     const [first] = names.sort();
     const others = names.length > 1 ? ` (and ${names.length - 1} other ${names.length === 2 ? 'pod' : 'pods'})` : '';
-    r.warn(`${first}${others}: ${reasons}`);
-  }
+    return `${first}${others}: ${reasons}`;
+  });
+  for (const line of lines.sort()) r.warn(line);
 }
 
-function checkNamespace(r: AdmissionRequest, objects: Pick<ObjectReader, 'list'>): void {
+function warnOfExemption(r: AdmissionRequest, policies: Policies, defaults: Policies): void {
+  const same = modes.every((mode) => samePolicy(policies[mode], defaults[mode]) || policies[mode].level === 'privileged');
+  if (same) return;
+  const text = modes.map((mode) => `${mode}=${policyText(policies[mode])}`).join(', ');
+  r.warn(`namespace ${JSON.stringify(namespaceOf(r))} is exempt from Pod Security, and the policy (${text}) will be ignored`);
+}
+
+function checkNamespace(r: AdmissionRequest, objects: Pick<ObjectReader, 'list'>, { defaults, exemptions }: PodSecuritySettings): void {
   const labels = r.object?.metadata.labels;
   const oldLabels = r.oldObject?.metadata.labels;
   const errors = labelErrors(labels);
@@ -142,43 +134,72 @@ function checkNamespace(r: AdmissionRequest, objects: Pick<ObjectReader, 'list'>
   const before = new Set(labelErrors(oldLabels).map((e) => e.message));
   const fresh = r.operation === 'CREATE' ? errors : errors.filter((e) => !before.has(e.message));
   if (fresh.length > 0) throw invalid(namespaces, r.name, fresh);
-  if (r.operation !== 'UPDATE') return;
-  const next = policiesOf(labels).enforce;
-  const old = policiesOf(oldLabels).enforce;
-  const raised = levels.indexOf(next.level) > levels.indexOf(old.level) || (next.version !== old.version && next.level !== 'privileged');
-  if (raised) warnOfExisting(r, objects, next);
+  const policies = policiesOf(labels, defaults);
+  const next = policies.enforce;
+  const old = policiesOf(oldLabels, defaults).enforce;
+  const isExempt = exemptions.namespaces.has(namespaceOf(r));
+  if (isExempt && (r.operation === 'CREATE' || !samePolicy(next, old))) warnOfExemption(r, policies, defaults);
+  if (r.operation !== 'UPDATE' || isExempt || next.level === 'privileged') return;
+  const raised = levels.indexOf(next.level) > levels.indexOf(old.level) || next.version !== old.version;
+  if (raised) warnOfExisting(r, objects, next, exemptions.runtimeClasses);
 }
 
-export function createPodSecurity(objects: Pick<ObjectReader, 'get' | 'list'>): AdmissionPlugin {
-  const policies = (r: AdmissionRequest): Policies => {
-    const namespace: Stored<Namespace> | undefined = objects.get(namespaces, '', r.namespace);
-    return policiesOf(namespace?.metadata.labels);
-  };
-  const isEphemeral = (r: AdmissionRequest): boolean =>
-    r.def.ref.group === '' && r.def.ref.plural === 'pods' && r.subresource === 'ephemeralcontainers' && r.operation === 'UPDATE';
+const isPodWrite = (r: AdmissionRequest): boolean =>
+  r.def.ref.group === '' &&
+  r.def.ref.plural === 'pods' &&
+  (r.operation === 'CREATE' || r.operation === 'UPDATE') &&
+  !harmless.has(r.subresource);
+
+const isTemplate = (r: AdmissionRequest): boolean =>
+  r.subresource === '' &&
+  (r.operation === 'CREATE' || r.operation === 'UPDATE') &&
+  Object.hasOwn(templates, `${r.def.ref.group}/${r.def.ref.plural}`);
+
+export function createPodSecurity(
+  objects: Pick<ObjectReader, 'get' | 'list'>,
+  settings: PodSecuritySettings = noPodSecuritySettings,
+): AdmissionPlugin {
+  const { exemptions } = settings;
+
+  /** Why a request is let through whatever its pod is. */
+  function exemption(r: AdmissionRequest): string | undefined {
+    if (exemptions.namespaces.has(r.namespace)) return 'namespace';
+    return exemptions.usernames.has(r.user.name) ? 'user' : undefined;
+  }
+
+  function checkPod(r: AdmissionRequest): void {
+    const reason = exemption(r);
+    if (reason !== undefined) {
+      r.audit(`${prefix}exempt`, reason);
+      return;
+    }
+    const labels = objects.get(namespaces, '', r.namespace)?.metadata.labels;
+    const policies = policiesOf(labels, settings.defaults);
+    const enforce = isPodWrite(r);
+    if (modes.every((m) => policies[m].level === 'privileged' || (m === 'enforce' && !enforce))) {
+      if (enforce) r.audit(`${prefix}enforce-policy`, policyText(policies.enforce));
+      return;
+    }
+    const pod = asPod(enforce ? r.object : at(r.object, templates[`${r.def.ref.group}/${r.def.ref.plural}`] ?? []));
+    if (pod === undefined) return;
+    const old = enforce && r.operation === 'UPDATE' ? asPod(oldObjectAs<unknown>(r)) : undefined;
+    if (old !== undefined && !isSignificant(old, pod)) return;
+    if (exemptions.runtimeClasses.has(pod.spec.runtimeClassName ?? '')) {
+      r.audit(`${prefix}exempt`, 'runtimeClass');
+      return;
+    }
+    const problems = labelErrors(labels);
+    if (problems.length > 0)
+      r.audit(`${prefix}error`, `Failed to parse policy: ${problems.map((e) => `${e.field}: ${e.message}`).join(', ')}`);
+    check(r, policies, pod, enforce);
+  }
+
   return {
     name: 'PodSecurity',
-    handles: (r) =>
-      isPod(r, 'CREATE', 'UPDATE') ||
-      isEphemeral(r) ||
-      isResource(r, '', 'namespaces', 'CREATE', 'UPDATE') ||
-      (r.subresource === '' &&
-        (r.operation === 'CREATE' || r.operation === 'UPDATE') &&
-        Object.hasOwn(templates, `${r.def.ref.group}/${r.def.ref.plural}`)),
+    handles: (r) => isPodWrite(r) || isTemplate(r) || isResource(r, '', 'namespaces', 'CREATE', 'UPDATE'),
     validate: (r) => {
-      if (r.def.ref.plural === 'namespaces') {
-        checkNamespace(r, objects);
-        return;
-      }
-      const applied = policies(r);
-      if (modes.every((m) => applied[m].level === 'privileged')) return;
-      if (r.def.ref.group === '' && r.def.ref.plural === 'pods') {
-        const pod = asPod(r.object);
-        if (pod !== undefined && isSignificant(r, pod)) checkPod(r, applied, pod);
-        return;
-      }
-      const pod = asPod(at(r.object, templates[`${r.def.ref.group}/${r.def.ref.plural}`] ?? []));
-      if (pod !== undefined) report(r, applied, pod);
+      if (isNamespace(r)) checkNamespace(r, objects, settings);
+      else checkPod(r);
     },
   };
 }

@@ -381,6 +381,7 @@ describe('expressions', () => {
       }),
       'failed-open.mutation.webhook.admission.k8s.io/round_0_index_1': 'two.example.com',
       'p/name': 'pod p',
+      'pod-security.kubernetes.io/enforce-policy': 'privileged:latest',
       'validation.policy.admission.k8s.io/validation_failure': JSON.stringify([
         { message: 'never', policy: 'p', binding: 'b', expressionIndex: 0, validationActions: ['Deny', 'Audit'] },
       ]),
