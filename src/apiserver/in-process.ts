@@ -20,6 +20,7 @@ export interface InProcessRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly path: string;
   readonly contentType?: string;
+  readonly accept?: string;
   readonly body?: unknown;
   readonly signal?: AbortSignal;
 }
@@ -32,7 +33,11 @@ function toRequest(request: InProcessRequest, user: UserInfo, userAgent: string)
     method: request.method,
     path: at < 0 ? request.path : request.path.slice(0, at),
     query: new URLSearchParams(at < 0 ? '' : request.path.slice(at + 1)),
-    headers: { 'user-agent': userAgent, ...(request.contentType === undefined ? {} : { 'content-type': request.contentType }) },
+    headers: {
+      'user-agent': userAgent,
+      ...(request.contentType === undefined ? {} : { 'content-type': request.contentType }),
+      ...(request.accept === undefined ? {} : { accept: request.accept }),
+    },
     body: undefined,
     ...(request.body === undefined ? {} : { object: request.body }),
     user,

@@ -96,6 +96,8 @@ export interface TransportRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly path: string;
   readonly contentType?: string;
+  /** Default: application/json. */
+  readonly accept?: string;
   readonly body?: unknown;
   readonly signal?: AbortSignal;
 }

@@ -43,10 +43,10 @@ const retry = { baseMs: 100, maxMs: 5000, jitter: 0.5 };
 export function createHttpsTransport(options: HttpsTransportOptions): HttpsTransport {
   const { clock, random } = options;
   const connection = createH2Connection(options);
-  const headersFor = async (method: string, path: string): Promise<OutgoingHttpHeaders> => ({
+  const headersFor = async (method: string, path: string, accept = 'application/json'): Promise<OutgoingHttpHeaders> => ({
     ':method': method,
     ':path': path,
-    accept: 'application/json',
+    accept,
     'user-agent': options.userAgent,
     ...(options.bearerToken === undefined ? {} : { authorization: `Bearer ${await options.bearerToken()}` }),
   });
@@ -59,7 +59,7 @@ export function createHttpsTransport(options: HttpsTransportOptions): HttpsTrans
       request.signal?.throwIfAborted();
       let answer: Answer;
       try {
-        answer = await exchange(connection, options, request, await headersFor(request.method, request.path));
+        answer = await exchange(connection, options, request, await headersFor(request.method, request.path, request.accept));
       } catch (error) {
         if (request.signal?.aborted === true || !(error instanceof Broken) || !error.repeatable) throw unwrap(error);
         if (++connectFailures >= maxConnectAttempts) throw unwrap(error);

@@ -1,8 +1,6 @@
-/** Which resources the API server serves now, custom ones included: one entry for each, in its group's preferred version. */
+/** Which resources the API server serves now, custom and aggregated ones included: one entry for each, in its group's preferred version. */
 import type { KubeClient } from '#client/contract.ts';
-import type { APIGroupList, APIResourceList } from '#kube/generated/meta-v1.ts';
-import { type ResourceRef, splitApiVersion } from '#kube/refs.ts';
-import { textOf } from './pod-control.ts';
+import type { ResourceRef } from '#kube/refs.ts';
 
 export interface DiscoveredResource {
   readonly ref: ResourceRef;
@@ -11,35 +9,52 @@ export interface DiscoveredResource {
 
 export interface Discovery {
   readonly resources: readonly DiscoveredResource[];
-  /** Group versions that could not be asked (an aggregated API that is down), with the reason. */
+  /** Group versions whose server (an aggregated one) could not be asked, with the reason. Their resources are left out. */
   readonly failures: ReadonlyMap<string, string>;
 }
 
+/** apidiscovery.k8s.io/v2, as the API server writes it. */
+interface GroupDiscoveryList {
+  readonly items: readonly {
+    readonly metadata: { readonly name?: string };
+    readonly versions: readonly {
+      readonly version: string;
+      readonly freshness?: string;
+      readonly resources?: readonly {
+        readonly resource: string;
+        readonly responseKind?: { readonly kind: string };
+        readonly scope: string;
+        readonly singularResource: string;
+        readonly verbs: readonly string[];
+      }[];
+    }[];
+  }[];
+}
+
+const accept = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
+
 export async function discover(client: Pick<KubeClient, 'raw'>, signal: AbortSignal): Promise<Discovery> {
-  const get = async (path: string): Promise<unknown> => client.raw({ method: 'GET', path, signal });
-  const groups = (await get('/apis')) as APIGroupList;
-  const versions = groups.groups.map((g) => ({ preferred: g.preferredVersion?.groupVersion, all: g.versions.map((v) => v.groupVersion) }));
+  const read = async (path: string): Promise<GroupDiscoveryList> =>
+    (await client.raw({ method: 'GET', path, accept, signal })) as GroupDiscoveryList;
+  const groups = [...(await read('/api')).items, ...(await read('/apis')).items];
   const failures = new Map<string, string>();
   const found = new Map<string, DiscoveredResource>();
-  const read = async (groupVersion: string, path: string): Promise<void> => {
-    try {
-      const list = (await get(path)) as APIResourceList;
-      for (const one of list.resources) {
-        if (one.name.includes('/')) continue;
-        const { group, version } = splitApiVersion(groupVersion);
-        const key = `${group}/${one.name}`;
-        if (found.has(key)) continue;
-        const names = { kind: one.kind, plural: one.name, singular: one.singularName, namespaced: one.namespaced };
-        found.set(key, { ref: { group, version, ...names, shortNames: [], categories: [] }, verbs: one.verbs });
-      }
-    } catch (error) {
-      signal.throwIfAborted();
-      failures.set(groupVersion, textOf(error));
+  // The versions come with the preferred one first: a resource that also exists in others is taken from there.
+  for (const { metadata, versions } of groups) {
+    const group = metadata.name ?? '';
+    for (const { version, freshness, resources = [] } of versions) {
+      const groupVersion = group === '' ? version : `${group}/${version}`;
+      // client-go discovery.StaleGroupVersionError.
+      if (freshness === 'Stale') failures.set(groupVersion, `stale GroupVersion discovery: ${groupVersion}`);
+      else
+        for (const one of resources) {
+          const key = `${group}/${one.resource}`;
+          if (found.has(key) || one.responseKind === undefined) continue;
+          const names = { kind: one.responseKind.kind, plural: one.resource, singular: one.singularResource };
+          const ref = { group, version, ...names, namespaced: one.scope === 'Namespaced', shortNames: [], categories: [] };
+          found.set(key, { ref, verbs: one.verbs });
+        }
     }
-  };
-  await read('v1', '/api/v1');
-  // The preferred versions first: a resource that also exists in others is taken from there.
-  for (const { preferred } of versions) if (preferred !== undefined) await read(preferred, `/apis/${preferred}`);
-  for (const { preferred, all } of versions) for (const gv of all) if (gv !== preferred) await read(gv, `/apis/${gv}`);
+  }
   return { resources: [...found.values()], failures };
 }

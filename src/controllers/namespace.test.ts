@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { configMaps, namespaces, pods, serviceAccounts } from '#kube/refs.ts';
+import { apiServices, configMaps, namespaces, pods, serviceAccounts } from '#kube/refs.ts';
 import { namespaceController } from './namespace.ts';
 import { rootCaController } from './root-ca.ts';
 import { serviceAccountController } from './service-account.ts';
@@ -88,5 +88,37 @@ test('pods go before what they use', async () => {
   await cluster.client.patch(pods, { namespace: 'shop', name: 'web' }, 'merge', { metadata: { finalizers: null } });
   await cluster.runPods();
   await cluster.pass(16_000);
+  expect(await cluster.get(namespaces, 'shop')).toBeUndefined();
+});
+
+test('a group whose server cannot be asked holds a namespace back, whose contents go all the same', async () => {
+  await using cluster = await startCluster([namespaceController]);
+  const name = 'v1beta1.metrics.example.test';
+  await cluster.client.create(apiServices, {
+    apiVersion: 'apiregistration.k8s.io/v1',
+    kind: 'APIService',
+    metadata: { name },
+    spec: {
+      group: 'metrics.example.test',
+      version: 'v1beta1',
+      service: { namespace: 'default', name: 'nowhere' },
+      groupPriorityMinimum: 100,
+      versionPriority: 100,
+    },
+  });
+  await cluster.client.create(namespaces, namespace('shop'));
+  await cluster.client.create(configMaps, configMap('map'));
+  await cluster.client.delete(namespaces, { name: 'shop' });
+  await cluster.settle();
+  const conditions = (await cluster.get(namespaces, 'shop'))?.status?.conditions;
+  expect(conditions?.find((c) => c.type === 'NamespaceDeletionDiscoveryFailure')).toMatchObject({
+    status: 'True',
+    reason: 'DiscoveryFailed',
+    message:
+      'Discovery failed for some groups, 1 failing: unable to retrieve the complete list of server APIs: metrics.example.test/v1beta1: stale GroupVersion discovery: metrics.example.test/v1beta1',
+  });
+  expect(await cluster.list(configMaps, 'shop')).toEqual([]);
+  await cluster.client.delete(apiServices, { name });
+  await cluster.pass(60_000);
   expect(await cluster.get(namespaces, 'shop')).toBeUndefined();
 });
