@@ -197,7 +197,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     delegate: aggregation.delegate,
     paths: [
       createDiscovery({ registry, catalogue, serverAddress: config.serverAddress }),
-      createOpenApi({ registry, version: config.version.gitVersion }),
+      createOpenApi({ registry, catalogue, remote: aggregation.documents, version: config.version.gitVersion }),
       createHealth(options.checks),
       createPlainPaths(catalogue, config.version, () => [
         ...healthPaths(options.checks()),

@@ -5,6 +5,7 @@ import type { Logger } from '#platform/log.ts';
 import type { WatchCache } from '#store/contract.ts';
 import type { ObjectReader } from '../contract.ts';
 import type { Catalogue } from '../discovery/discovery.ts';
+import type { RemoteDocuments } from '../discovery/openapi.ts';
 import type { InProcessTransport } from '../in-process.ts';
 import type { Registry } from '../registry.ts';
 import { followApiServices } from './api-services.ts';
@@ -12,7 +13,7 @@ import { type ServedGroup, servedGroups } from './order.ts';
 import { createRegistration } from './registration.ts';
 import { createChecks } from './remote-checks.ts';
 import { createRemoteTable } from './remote-table.ts';
-import { createDelegate, type Delegate, remoteVersion } from './remotes.ts';
+import { createDelegate, createRemoteDocuments, type Delegate, remoteVersion } from './remotes.ts';
 import { groupVersionOfPath } from './route.ts';
 import type { RemoteAccess } from './target.ts';
 
@@ -31,6 +32,7 @@ export interface AggregationDeps {
 
 export interface Aggregation {
   readonly catalogue: Catalogue;
+  readonly documents: RemoteDocuments;
   readonly delegate: Delegate;
   /** Whether requests for a path as sent go to another server. */
   readonly passesOn: (path: string) => boolean;
@@ -66,6 +68,7 @@ export function createAggregation(deps: AggregationDeps): Aggregation {
       },
       generation,
     },
+    documents: createRemoteDocuments({ ...deps, apiServices, table }),
     delegate: createDelegate({ ...deps, apiServices, table }),
     passesOn: (path) => {
       if (!apiServices.anyRemote()) return false;

@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { decodeAggregated, decodeResourceList } from './remote-discovery.ts';
-import { name, type Setup, setUp } from './testing.ts';
+import { name, type Setup, setUp, slowTests, until } from './testing.ts';
+
+slowTests();
 
 const root = '/apis/example.test/v1';
 const v2 = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
@@ -42,7 +44,7 @@ async function start(answer: (request: IncomingMessage, response: ServerResponse
   await made.addService();
   await made.addSlice();
   await made.addApiService();
-  await vi.waitFor(async () => expect(await made.condition()).toMatchObject({ status: 'True' }));
+  await until(async () => expect(await made.condition()).toMatchObject({ status: 'True' }));
   return made;
 }
 
@@ -74,7 +76,7 @@ describe('discovery', () => {
     ['legacy', false],
   ])('of a server with %s documents is shown among all others, before custom groups', async (_title, aggregates) => {
     const made = await start(server(aggregates));
-    await vi.waitFor(async () => expect(await shown(made)).toEqual({ version: 'v1', resources: [gadgets], freshness: 'Current' }));
+    await until(async () => expect(await shown(made)).toEqual({ version: 'v1', resources: [gadgets], freshness: 'Current' }));
     const groups = JSON.parse((await made.send('GET', '/apis')).body) as { groups: { name: string; preferredVersion: object }[] };
     expect(groups.groups.at(-1)).toMatchObject({ name: 'example.test', preferredVersion: { groupVersion: 'example.test/v1' } });
     expect(JSON.parse((await made.send('GET', '/apis/example.test')).body)).toMatchObject({
@@ -87,20 +89,20 @@ describe('discovery', () => {
 
   test('of a server that is gone stays as it was, marked as stale, under another ETag', async () => {
     const made = await start(server(true));
-    await vi.waitFor(async () => expect(await shown(made)).toMatchObject({ freshness: 'Current' }));
+    await until(async () => expect(await shown(made)).toMatchObject({ freshness: 'Current' }));
     const etag = (await made.send('GET', '/apis', undefined, { accept: v2 })).headers['etag'];
     made.way.dial = () => Promise.reject(new Error('connection refused'));
     await made.t.transport.call({ method: 'DELETE', path: '/api/v1/namespaces/default/services/ext' });
-    await vi.waitFor(async () => expect(await shown(made)).toEqual({ version: 'v1', resources: [gadgets], freshness: 'Stale' }));
+    await until(async () => expect(await shown(made)).toEqual({ version: 'v1', resources: [gadgets], freshness: 'Stale' }));
     expect((await made.send('GET', '/apis', undefined, { accept: v2 })).headers['etag']).not.toBe(etag);
     expect((await made.send('GET', '/apis/example.test')).status).toBe(200);
     await made.t.transport.call({ method: 'DELETE', path: `/apis/apiregistration.k8s.io/v1/apiservices/${name}` });
-    await vi.waitFor(async () => expect(await shown(made)).toBeUndefined());
+    await until(async () => expect(await shown(made)).toBeUndefined());
     expect((await made.send('GET', '/apis/example.test')).status).toBe(404);
   });
 
   test.each<[string, (response: ServerResponse) => void]>([
-    ['without end', (response) => void endless(response)],
+    ['without end', endless],
     ['that is no JSON', (response) => void response.writeHead(200, { 'content-type': v2 }).end('{"items":')],
     ['of another shape', (response) => json(response, [1, 2], { 'content-type': v2 })],
     ['that is refused', (response) => void response.writeHead(500).end('no')],
@@ -111,7 +113,7 @@ describe('discovery', () => {
       else if (request.url === root) response.writeHead(200).end();
       else bad(response);
     });
-    await vi.waitFor(() => expect(made.t.log.lines.some((l) => l.includes('discovery of an API service failed'))).toBe(true));
+    await until(() => expect(made.t.log.lines.some((l) => l.includes('discovery of an API service failed'))).toBe(true));
     expect(await shown(made)).toEqual({ version: 'v1', resources: [], freshness: 'Stale' });
     expect((await made.send('GET', '/apis/apps/v1')).status).toBe(200);
   });

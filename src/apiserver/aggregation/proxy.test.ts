@@ -2,9 +2,11 @@ import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { request as httpsRequest } from 'node:https';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import type { AuthorizationAttributes } from '../contract.ts';
-import { name, type Setup, type SetupOptions, setUp } from './testing.ts';
+import { name, type Setup, type SetupOptions, setUp, slowTests, until } from './testing.ts';
+
+slowTests();
 
 const root = '/apis/example.test/v1';
 const resources = { kind: 'APIResourceList', apiVersion: 'v1', groupVersion: 'example.test/v1', resources: [] };
@@ -26,6 +28,7 @@ const serving =
   (answer: Answer): Answer =>
   (request, response) => {
     if (request.url === root || request.url === '/apis') json(response, resources);
+    else if (request.url?.startsWith('/openapi/') === true) response.writeHead(404).end();
     else answer(request, response);
   };
 
@@ -35,7 +38,7 @@ async function available(answer: Answer, options: SetupOptions = {}): Promise<Se
   await made.addService();
   await made.addSlice();
   await made.addApiService();
-  await vi.waitFor(async () => expect(await made.condition()).toMatchObject({ status: 'True', reason: 'Passed' }));
+  await until(async () => expect(await made.condition()).toMatchObject({ status: 'True', reason: 'Passed' }));
   return made;
 }
 
@@ -48,7 +51,7 @@ describe('availability', () => {
       const found = await made.condition();
       return `${found?.status} ${found?.reason}: ${found?.message}`;
     };
-    const becomes = (text: string | RegExp) => vi.waitFor(async () => expect(await state()).toMatch(text), { timeout: 10_000 });
+    const becomes = (text: string | RegExp) => until(async () => expect(await state()).toMatch(text));
     await made.addApiService({ service: { namespace: 'default', name: 'ext', port: 444 } });
     await becomes('False ServiceNotFound: service/ext in "default" is not present');
     await made.addService();
@@ -77,7 +80,7 @@ describe('availability', () => {
       contentType: 'application/merge-patch+json',
       body: { metadata: { labels: { a: 'b' } } },
     });
-    await vi.waitFor(async () => expect(await made.condition()).toMatchObject({ status: 'False', reason: 'FailedDiscoveryCheck' }));
+    await until(async () => expect(await made.condition()).toMatchObject({ status: 'False', reason: 'FailedDiscoveryCheck' }));
     const reply = await made.send('GET', `${root}/gadgets`);
     expect(reply.status).toBe(503);
     expect(JSON.parse(reply.body)).toMatchObject({
@@ -215,7 +218,7 @@ describe('a request', () => {
       contentType: 'application/merge-patch+json',
       body: { spec: { caBundle: Buffer.from((await import('../testing.ts')).testTls().ca).toString('base64') } },
     });
-    await vi.waitFor(async () => {
+    await until(async () => {
       const reply = await made.send('GET', `${root}/gadgets`);
       expect([reply.status, JSON.parse(reply.body)]).toMatchObject([
         503,

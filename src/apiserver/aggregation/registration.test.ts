@@ -1,9 +1,12 @@
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import type { APIService, APIServiceList } from '#kube/generated/apiregistration-v1.ts';
 import { builtinKinds } from '#resources/index.ts';
 import { startTestServer, type TestServer } from '../testing.ts';
 import type { StoredApiService } from './api-services.ts';
 import { registrationStep } from './registration.ts';
+import { slowTests, until } from './testing.ts';
+
+slowTests();
 
 const collection = '/apis/apiregistration.k8s.io/v1/apiservices';
 const crds = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
@@ -93,13 +96,13 @@ describe('custom resource definitions', () => {
   test('register each version and take it away with them', async () => {
     const t = await start();
     await post(t, crds, definition('v1', ['v1beta1']));
-    const found = await vi.waitFor(() => get(t, 'v1beta1.example.test'));
+    const found = await until(() => get(t, 'v1beta1.example.test'));
     expect(found.metadata.labels).toEqual({ 'kube-aggregator.kubernetes.io/automanaged': 'true' });
     expect(found.spec).toEqual({ group: 'example.test', version: 'v1beta1', groupPriorityMinimum: 1000, versionPriority: 100 });
     const group = (await t.transport.call({ method: 'GET', path: '/apis/example.test' })) as { preferredVersion: unknown };
     expect(group.preferredVersion).toEqual({ groupVersion: 'example.test/v1', version: 'v1' });
     await remove(t, `${crds}/gadgets.example.test`);
-    await vi.waitFor(async () => {
+    await until(async () => {
       await expect(get(t, 'v1.example.test')).rejects.toMatchObject({ reason: 'NotFound' });
       await expect(get(t, 'v1beta1.example.test')).rejects.toMatchObject({ reason: 'NotFound' });
     });
@@ -108,9 +111,9 @@ describe('custom resource definitions', () => {
   test('have their APIService back when somebody deletes it', async () => {
     const t = await start();
     await post(t, crds, definition('v1'));
-    const first = await vi.waitFor(() => get(t, 'v1.example.test'));
+    const first = await until(() => get(t, 'v1.example.test'));
     await remove(t, `${collection}/v1.example.test`);
-    await vi.waitFor(async () => expect((await get(t, 'v1.example.test')).metadata.uid).not.toBe(first.metadata.uid));
+    await until(async () => expect((await get(t, 'v1.example.test')).metadata.uid).not.toBe(first.metadata.uid));
   });
 
   test("leave a user's APIService of their group version alone", async () => {
@@ -125,10 +128,10 @@ describe('custom resource definitions', () => {
     };
     await post(t, collection, { apiVersion: 'apiregistration.k8s.io/v1', kind: 'APIService', metadata: { name: 'v1.example.test' }, spec });
     await post(t, crds, definition('v1', ['v2']));
-    await vi.waitFor(() => get(t, 'v2.example.test'));
+    await until(() => get(t, 'v2.example.test'));
     expect((await get(t, 'v1.example.test')).spec).toEqual(spec);
     await remove(t, `${crds}/gadgets.example.test`);
-    await vi.waitFor(() => expect(get(t, 'v2.example.test')).rejects.toMatchObject({ reason: 'NotFound' }));
+    await until(() => expect(get(t, 'v2.example.test')).rejects.toMatchObject({ reason: 'NotFound' }));
     expect((await get(t, 'v1.example.test')).spec).toEqual(spec);
   });
 });
@@ -140,9 +143,9 @@ test('an APIService that no longer points to a service is available from then on
   const service = { namespace: 'default', name: 'gone' };
   const head = { apiVersion: 'apiregistration.k8s.io/v1', kind: 'APIService', metadata: { name } };
   await post(t, collection, { ...head, spec: { ...spec, service } });
-  const body = { ...(await get(t, name)), spec };
-  await t.transport.call({ method: 'PUT', path: `${collection}/${name}`, contentType: 'application/json', body });
-  await vi.waitFor(async () => expect((await get(t, name)).status?.conditions).toMatchObject([{ status: 'True', reason: 'Local' }]));
+  const body = { spec: { service: null } };
+  await t.transport.call({ method: 'PATCH', path: `${collection}/${name}`, contentType: 'application/merge-patch+json', body });
+  await until(async () => expect((await get(t, name)).status?.conditions).toMatchObject([{ status: 'True', reason: 'Local' }]));
 });
 
 describe('what is done about one name', () => {

@@ -13,6 +13,7 @@ import { type Availability, checkDiscovery, serviceProblem } from './availabilit
 import { aggregatorUser } from './documents.ts';
 import { createKeyedWork } from './keyed-work.ts';
 import { readDiscovery } from './remote-discovery.ts';
+import { readOpenApi } from './remote-openapi.ts';
 import { available, closeIdle, fetcherOver, hostFor, type Remote, type RemoteTable, type TableDeps } from './remote-table.ts';
 
 export interface ChecksDeps extends TableDeps {
@@ -81,13 +82,26 @@ async function discover(deps: ChecksDeps, remote: Remote, found: Availability, s
   } catch (error) {
     if (signal.aborted) return true;
     if (remote.fresh) table.note(remote, { fresh: false });
-    deps.log.info('discovery of an API service failed', {
-      name: remote.name,
-      reason: error instanceof Error ? error.message : String(error),
-    });
+    deps.log.info('discovery of an API service failed', { name: remote.name, reason: reasonOf(error) });
     return false;
   }
 }
+
+/** Reads the OpenAPI documents when they are due. That there are none is nothing to hurry for. */
+async function describe(deps: ChecksDeps, remote: Remote, signal: AbortSignal): Promise<void> {
+  const { table, clock, log } = deps;
+  if (clock.monotonic() - remote.openApiAt < rediscoverMs) return;
+  try {
+    const openApi = await readOpenApi(fetcherOver(deps, remote, remote.connections), remote.openApi, remote.groupVersion, signal);
+    table.note(remote, { openApi, openApiAt: clock.monotonic() });
+  } catch (error) {
+    if (signal.aborted) return;
+    log.info('the OpenAPI documents of an API service cannot be read', { name: remote.name, reason: reasonOf(error) });
+    table.note(remote, { openApiAt: clock.monotonic() });
+  }
+}
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** One look at one server; gives the wait until the next. */
 async function look(deps: ChecksDeps, name: string, signal: AbortSignal): Promise<number | undefined> {
@@ -96,6 +110,7 @@ async function look(deps: ChecksDeps, name: string, signal: AbortSignal): Promis
   const found = await check(deps, remote, signal);
   await writeStatus(deps, name, found);
   const good = await discover(deps, remote, found, signal);
+  if (good) await describe(deps, remote, signal);
   const failures = good ? 0 : (deps.table.get(name)?.failures ?? 0) + 1;
   if (failures !== remote.failures) deps.table.note(remote, { failures });
   return good ? recheckMs : backoffMs(failures, retry);

@@ -6,6 +6,7 @@ import { type ApiServices, isAvailable, type StoredApiService } from './api-serv
 import { hostOf } from './availability.ts';
 import { type FetchDocument, fetchDocument } from './documents.ts';
 import type { Discovered } from './remote-discovery.ts';
+import type { RemoteOpenApi } from './remote-openapi.ts';
 import type { GroupVersion } from './route.ts';
 import { type Connections, createConnections, type RemoteAccess, type Target, targetOf } from './target.ts';
 
@@ -22,8 +23,13 @@ export interface Remote {
   readonly discoveredAt: number;
   /** `discovered` is what the server said when it was asked last. */
   readonly fresh: boolean;
+  readonly openApi: RemoteOpenApi | undefined;
+  readonly openApiAt: number;
   readonly failures: number;
 }
+
+/** What looking at a server finds out. */
+type Findings = Pick<Remote, 'discovered' | 'discoveredAt' | 'fresh' | 'openApi' | 'openApiAt' | 'failures'>;
 
 export type RemoteListener = (name: string, now: Remote | undefined, before: Remote | undefined) => void;
 
@@ -31,7 +37,7 @@ export interface RemoteTable {
   readonly get: (name: string) => Remote | undefined;
   readonly all: () => Iterable<Remote>;
   /** Notes what was found out, unless the remote has gone or points elsewhere by now. */
-  readonly note: (remote: Remote, found: Partial<Pick<Remote, 'discovered' | 'discoveredAt' | 'fresh' | 'failures'>>) => void;
+  readonly note: (remote: Remote, found: Partial<Findings>) => void;
   readonly onChange: (listener: RemoteListener) => void;
 }
 
@@ -72,6 +78,8 @@ function remoteOf(object: StoredApiService, target: Target, { access, clock }: T
     discovered: undefined,
     discoveredAt: Number.NEGATIVE_INFINITY,
     fresh: false,
+    openApi: undefined,
+    openApiAt: Number.NEGATIVE_INFINITY,
     failures: 0,
   };
 }

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import type { Duplex } from 'node:stream';
+import { vi } from 'vitest';
 import type { APIService, APIServiceCondition } from '#kube/generated/apiregistration-v1.ts';
 import { realClock } from '#platform/clock.ts';
 import { builtinKinds } from '#resources/index.ts';
@@ -10,6 +11,12 @@ import type { HttpServer } from '../http/server.ts';
 import type { ApiServerOptions } from '../server.ts';
 import { admin, startTestServer, type TestServer, testTls } from '../testing.ts';
 import { dialLocal, type Extension, startExtension, testAuthority } from './fixture.ts';
+
+/** Awaits a condition, also on a machine with much else to do. */
+export const until = <T>(check: () => T | Promise<T>): Promise<T> => vi.waitFor(check, { timeout: 20_000 });
+
+/** For tests that go over real connections. */
+export const slowTests = (): void => vi.setConfig({ testTimeout: 30_000 });
 
 export const name = 'v1.example.test';
 const collection = '/apis/apiregistration.k8s.io/v1/apiservices';

@@ -1,6 +1,7 @@
 /** /openapi/v3 and below, /openapi/v2: made on first use after a change of the registry, then served from memory. */
 import { createHash } from 'node:crypto';
 import { openApiV2, openApiV3 } from '#kube/openapi.ts';
+import { mergeV2, type OpenApiPart } from '#kube/openapi-merge.ts';
 import type { Descriptions, Json } from '#kube/openapi-schema.ts';
 import { encodeOpenApiV2, openApiV2Media } from '#kube/openapi-v2-protobuf.ts';
 import { loadDescriptions } from '#kube/schema-registry.ts';
@@ -8,14 +9,29 @@ import { StatusError } from '#kube/status-error.ts';
 import type { ApiRequest, ApiResponse } from '../contract.ts';
 import type { PathHandler } from '../handler.ts';
 import type { Registry, Resource } from '../registry.ts';
+import type { Catalogue } from './discovery.ts';
 
 interface Document {
   readonly body: Buffer;
   readonly hash: string;
 }
 
+/** The v3 document of a group version that another server serves: its own, or one made of its v2 document. */
+export type RemoteV3 = { readonly path: string } & (
+  | { readonly hash: string; readonly answer: (request: ApiRequest) => Promise<ApiResponse> }
+  | { readonly document: Json }
+);
+
+export interface RemoteDocuments {
+  readonly v3: () => readonly RemoteV3[];
+  /** To be joined with the v2 document. */
+  readonly parts: () => readonly OpenApiPart[];
+}
+
 export interface OpenApiOptions {
   readonly registry: Registry;
+  readonly catalogue: Pick<Catalogue, 'groups'>;
+  readonly remote: RemoteDocuments;
   readonly version: string;
 }
 
@@ -27,9 +43,12 @@ export function createOpenApi(options: OpenApiOptions): PathHandler {
     if (root !== 'openapi' || (request.method !== 'GET' && request.method !== 'HEAD')) return undefined;
     if (version === 'v2' && rest.length === 0) return v2(documents, request);
     if (version !== 'v3') return undefined;
-    if (rest.length === 0) return index(documents, options.registry);
+    if (rest.length === 0) return index(documents, options);
     const path = rest.join('/');
-    return documents.paths().includes(path) ? v3(documents, path, request) : undefined;
+    if (documents.paths().includes(path)) return v3(documents.v3(path), request);
+    const elsewhere = options.remote.v3().find((d) => d.path === path);
+    if (elsewhere === undefined) return undefined;
+    return 'answer' in elsewhere ? elsewhere.answer(request) : v3(Promise.resolve(documentOf(elsewhere.document)), request);
   };
 }
 
@@ -42,44 +61,46 @@ interface Documents {
   readonly v2Protobuf: () => Promise<Document>;
 }
 
-function createDocuments({ registry, version }: OpenApiOptions): Documents {
+function documentOf(document: Json, encode: (document: Json) => Buffer = (made) => Buffer.from(JSON.stringify(made))): Document {
+  const body = encode(document);
+  return { body, hash: createHash('sha512').update(body).digest('hex').toUpperCase() };
+}
+
+function createDocuments({ registry, catalogue, remote, version }: OpenApiOptions): Documents {
   let descriptions: Promise<Descriptions> | undefined;
-  /** A document stays as long as the very resources it shows are served. */
-  const made = new Map<string, { readonly resources: readonly Resource[]; readonly document: Promise<Document> }>();
+  /** A document stays as long as the very resources and parts it shows are served. */
+  const made = new Map<string, { readonly sources: readonly object[]; readonly document: Promise<Document> }>();
   const document = (
     key: string,
-    resources: readonly Resource[],
+    sources: readonly object[],
     make: (descriptions: Descriptions) => Json,
-    encode: (document: Json) => Buffer = (made) => Buffer.from(JSON.stringify(made)),
+    encode?: (document: Json) => Buffer,
   ): Promise<Document> => {
     const known = made.get(key);
-    if (known !== undefined && known.resources.length === resources.length && known.resources.every((r, i) => r === resources[i]))
+    if (known !== undefined && known.sources.length === sources.length && known.sources.every((r, i) => r === sources[i]))
       return known.document;
     descriptions ??= loadDescriptions();
-    const fresh = descriptions.then((texts) => {
-      const body = encode(make(texts));
-      return { body, hash: createHash('sha512').update(body).digest('hex').toUpperCase() };
-    });
-    made.set(key, { resources, document: fresh });
+    const fresh = descriptions.then((texts) => documentOf(make(texts), encode));
+    made.set(key, { sources, document: fresh });
     return fresh;
   };
   const defs = (resources: readonly Resource[]) => resources.map((r) => r.def);
+  const sourcesOfV2 = () => [...registry.all(), ...remote.parts()];
+  const joined = (texts: Descriptions): Json => mergeV2(openApiV2(defs(registry.all()), { version, descriptions: texts }), remote.parts());
   return {
-    paths: () => registry.groups().flatMap((g) => registry.versions(g).map((v) => (g === '' ? `api/${v}` : `apis/${g}/${v}`))),
+    paths: () =>
+      catalogue
+        .groups()
+        .flatMap((g) => g.versions)
+        .filter((v) => v.remote === undefined)
+        .map(({ group, version }) => (group === '' ? `api/${version}` : `apis/${group}/${version}`)),
     v3: (path) => {
       const [, first = '', second] = path.split('/');
       const resources = second === undefined ? registry.resourcesOf('', first) : registry.resourcesOf(first, second);
       return document(path, resources, (texts) => openApiV3(defs(resources), { version, descriptions: texts }));
     },
-    v2: () => {
-      const resources = registry.all();
-      return document('v2', resources, (texts) => openApiV2(defs(resources), { version, descriptions: texts }));
-    },
-    v2Protobuf: () => {
-      const resources = registry.all();
-      const make = (texts: Descriptions): Json => openApiV2(defs(resources), { version, descriptions: texts });
-      return document('v2 protobuf', resources, make, encodeOpenApiV2);
-    },
+    v2: () => document('v2', sourcesOfV2(), joined),
+    v2Protobuf: () => document('v2 protobuf', sourcesOfV2(), joined, encodeOpenApiV2),
   };
 }
 
@@ -99,11 +120,13 @@ const notModified = (document: Document): ApiResponse => ({
   headers: { etag: `"${document.hash}"` },
 });
 
-function index(documents: Documents, registry: Registry): ApiResponse {
+function index(documents: Documents, { registry, remote }: OpenApiOptions): ApiResponse {
   const paths: Record<string, unknown> = {};
-  for (const path of documents.paths()) {
-    paths[path] = { serverRelativeURL: `/openapi/v3/${path}?hash=${hashOf(registry, path)}` };
-  }
+  const add = (path: string, hash: string): void => {
+    paths[path] = { serverRelativeURL: `/openapi/v3/${path}${hash === '' ? '' : `?hash=${hash}`}` };
+  };
+  for (const path of documents.paths()) add(path, hashOf(registry, path));
+  for (const one of remote.v3()) add(one.path, 'hash' in one ? one.hash : documentOf(one.document).hash);
   return {
     type: 'bytes',
     status: 200,
@@ -126,9 +149,9 @@ function hashOf(registry: Registry, path: string): string {
 /** A URL with the hash may be kept for good. */
 const immutable = { 'cache-control': 'public, immutable', expires: 'Tue, 31 Dec 2126 00:00:00 GMT' };
 
-async function v3(documents: Documents, path: string, request: ApiRequest): Promise<ApiResponse> {
+async function v3(made: Promise<Document>, request: ApiRequest): Promise<ApiResponse> {
   acceptsJson(request);
-  const document = await documents.v3(path);
+  const document = await made;
   if (request.headers['if-none-match'] === `"${document.hash}"`) return notModified(document);
   return json(document, request.query.has('hash') ? immutable : {});
 }
