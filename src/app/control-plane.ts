@@ -6,7 +6,10 @@ import { createAdmissionPlugins } from '#apiserver/admission/index.ts';
 import { createWebhookCaller } from '#apiserver/admission/webhook-client.ts';
 import { createAudit } from '#apiserver/audit/audit.ts';
 import { openAuditLog } from '#apiserver/audit/log-file.ts';
+import { createAuditFigures, unionSink } from '#apiserver/audit/sink.ts';
+import { auditWebhook } from '#apiserver/audit/webhook.ts';
 import { type Auth, createAuth } from '#apiserver/auth.ts';
+import { httpsFetch } from '#apiserver/authn/https-json.ts';
 import { componentStatusReader } from '#apiserver/component-status.ts';
 import type { UserInfo } from '#apiserver/contract.ts';
 import { createFlowControl, type FlowControl } from '#apiserver/flowcontrol/flow-control.ts';
@@ -98,6 +101,20 @@ function pkiOptionsOf(config: ServerConfig): Omit<PkiOptions, 'now'> {
   };
 }
 
+/** The audit with the log and the webhook that are configured. Rejects when the log cannot be opened. */
+async function openAudit(settings: NonNullable<SecuritySettings['audit']>, deps: { readonly clock: Clock; readonly log: Logger }) {
+  const figures = createAuditFigures();
+  const sink = unionSink([
+    ...(settings.log === undefined ? [] : [await openAuditLog(settings.log, { ...deps, figures })]),
+    ...(settings.webhook === undefined ? [] : [auditWebhook(settings.webhook, { ...deps, fetch: httpsFetch, figures })]),
+  ]);
+  return {
+    ...createAudit(settings.policy, { sink, clock: deps.clock, figures }),
+    addMetrics: figures.register,
+    close: sink.close,
+  };
+}
+
 /** Opens the store and makes what is missing. Rejects with an Error that says what is wrong. */
 export async function createControlPlane(
   config: ServerConfig,
@@ -127,8 +144,7 @@ export async function createControlPlane(
     { clock, log: log.child('encryption') },
   );
   const { store } = encryption;
-  const auditLog = security.audit === undefined ? undefined : await openAuditLog(security.audit.log, { clock, log: log.child('audit') });
-  const audit = security.audit === undefined || auditLog === undefined ? undefined : createAudit(security.audit.policy, auditLog, clock);
+  const audit = security.audit === undefined ? undefined : await openAudit(security.audit, { clock, log: log.child('audit') });
   let pki = firstPki;
   let authorities = authoritiesOf(firstPki);
   const cache = await createWatchCache(store, { present: presentStored, parse: parseServed }, { clock, log: log.child('cache') });
@@ -204,6 +220,7 @@ export async function createControlPlane(
   });
   objects.bind(api.objects);
   flowControl.addMetrics(api.metrics);
+  audit?.addMetrics(api.metrics);
   const fileTasks = securityFileTasks(security.files, auth, { clock, log: log.child('auth'), metrics: api.metrics });
   const http = api.createHttp({
     tls: tlsOf(pki),
@@ -219,7 +236,7 @@ export async function createControlPlane(
     flowControl,
     encryption,
     fileTasks,
-    closeAudit: async () => await auditLog?.close(),
+    closeAudit: async () => await audit?.close(),
     pki: () => pki,
     usePki: (renewed) => {
       pki = renewed;

@@ -42,7 +42,8 @@ users: [{name: u, user: {token: t}}]
 });
 
 test.each([
-  [{ 'audit-log-path': '/x' }, 'needed together'],
+  [{ 'audit-log-path': '/x' }, 'are needed together'],
+  [{ 'audit-log-mode': 'blocking' }, 'requests never wait for their audit'],
   [{ 'audit-policy-file': '/nowhere', 'audit-log-path': '/x' }, 'audit-policy-file: ENOENT'],
   [{ 'audit-log-maxsize': 'many', 'audit-policy-file': join(dir, 'audit.yaml'), 'audit-log-path': '/x' }, 'not a number'],
   [{ 'oidc-issuer-url': 'http://issuer', 'oidc-client-id': 'c' }, 'oidc-issuer-url must use https'],

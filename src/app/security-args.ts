@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { AuditLogOptions } from '#apiserver/audit/log-file.ts';
 import { type AuditPolicy, parseAuditPolicy } from '#apiserver/audit/policy.ts';
+import type { AuditWebhookOptions } from '#apiserver/audit/webhook.ts';
 import type { AuthOptions } from '#apiserver/auth.ts';
 import { type AuthenticationConfiguration, parseAuthenticationConfig } from '#apiserver/authn/authentication-config.ts';
 import { issuerFromFlags, type OidcFlags } from '#apiserver/authn/oidc-config.ts';
@@ -13,11 +14,19 @@ import { parseEncryptionConfig } from '#store/encryption-config.ts';
 import { OptionError } from './options.ts';
 
 export const securityArgs = [
+  'audit-log-format',
   'audit-log-maxage',
   'audit-log-maxbackup',
   'audit-log-maxsize',
+  'audit-log-mode',
   'audit-log-path',
   'audit-policy-file',
+  'audit-webhook-batch-buffer-size',
+  'audit-webhook-batch-max-size',
+  'audit-webhook-batch-max-wait',
+  'audit-webhook-config-file',
+  'audit-webhook-initial-backoff',
+  'audit-webhook-mode',
   'authentication-config',
   'authentication-token-webhook-cache-ttl',
   'authentication-token-webhook-config-file',
@@ -50,7 +59,7 @@ export interface SecuritySettings {
   };
   /** False where an AuthenticationConfiguration says so. */
   readonly anonymous: boolean | undefined;
-  readonly audit: { readonly policy: AuditPolicy; readonly log: AuditLogOptions } | undefined;
+  readonly audit: { readonly policy: AuditPolicy; readonly log?: AuditLogOptions; readonly webhook?: AuditWebhookOptions } | undefined;
   readonly encryption: EncryptionPolicy | undefined;
 }
 
@@ -119,19 +128,52 @@ async function oidcIssuer(args: Args) {
   }
 }
 
+/** A request never waits for its audit: a slow disk or webhook loses events (counted), it does not stop the API. */
+function checkAuditModes(args: Args): void {
+  for (const name of ['audit-log-mode', 'audit-webhook-mode'] as const) {
+    const mode = args.get(name);
+    if (mode !== undefined && mode !== 'batch')
+      throw new OptionError(`kube-apiserver-arg: ${name}: only batch is supported: requests never wait for their audit`);
+  }
+  const format = args.get('audit-log-format');
+  if (format !== undefined && format !== 'json') throw new OptionError('kube-apiserver-arg: audit-log-format: only json is supported');
+}
+
+async function auditWebhookOf(args: Args): Promise<AuditWebhookOptions | undefined> {
+  const server = await fromFile(args, 'audit-webhook-config-file', readWebhookConfig);
+  if (server === undefined) return undefined;
+  const bufferSize = number(args, 'audit-webhook-batch-buffer-size');
+  const maxBatch = number(args, 'audit-webhook-batch-max-size');
+  const maxWaitMs = duration(args, 'audit-webhook-batch-max-wait');
+  const initialBackoffMs = duration(args, 'audit-webhook-initial-backoff');
+  return {
+    server,
+    ...(bufferSize === undefined ? {} : { bufferSize }),
+    ...(maxBatch === undefined ? {} : { maxBatch }),
+    ...(maxWaitMs === undefined ? {} : { maxWaitMs }),
+    ...(initialBackoffMs === undefined ? {} : { initialBackoffMs }),
+  };
+}
+
 async function auditOf(args: Args): Promise<SecuritySettings['audit']> {
+  checkAuditModes(args);
   const policy = await fromFile(args, 'audit-policy-file', parsed(parseAuditPolicy));
   const path = args.get('audit-log-path');
-  if (policy === undefined || path === undefined) {
-    if ((policy === undefined) !== (path === undefined))
-      throw new OptionError('kube-apiserver-arg: audit-policy-file and audit-log-path are needed together');
+  const webhook = await auditWebhookOf(args);
+  if (policy === undefined || (path === undefined && webhook === undefined)) {
+    if (policy !== undefined || path !== undefined || webhook !== undefined)
+      throw new OptionError(
+        'kube-apiserver-arg: audit-policy-file and one of audit-log-path and audit-webhook-config-file are needed together',
+      );
     return undefined;
   }
+  if (path === undefined) return { policy, ...(webhook === undefined ? {} : { webhook }) };
   const maxSizeMb = number(args, 'audit-log-maxsize');
   const maxBackups = number(args, 'audit-log-maxbackup');
   const maxAgeDays = number(args, 'audit-log-maxage');
   return {
     policy,
+    ...(webhook === undefined ? {} : { webhook }),
     log: {
       path,
       ...(maxSizeMb === undefined ? {} : { maxSizeMb }),

@@ -1,14 +1,16 @@
 /** Records requests as the policy wants: around the server's handler and its authentication. k8s.io/apiserver endpoints/filters/audit.go. */
 import { randomUUID } from 'node:crypto';
-import type { StatusError } from '#kube/status-error.ts';
-import { isStatus, toStatus } from '#kube/status-error.ts';
+import { parse as parseYaml } from 'yaml';
+import { decodeProtobuf, isProtobuf } from '#kube/protobuf.ts';
+import { apiVersionOf } from '#kube/refs.ts';
+import { isStatus, StatusError, toStatus } from '#kube/status-error.ts';
 import type { Clock } from '#platform/clock.ts';
-import type { EffectiveUser } from '../authn/impersonation.ts';
+import { type EffectiveUser, requestorOf } from '../authn/impersonation.ts';
 import { userInfoObject } from '../authn/reviews.ts';
 import type { ApiRequest, ApiResponse, Authenticate, Authorize, Decision, UserInfo, WatchMessage } from '../contract.ts';
 import { parseRequestInfo, type RequestInfo } from '../request-info.ts';
-import type { AuditSink } from './log-file.ts';
 import { type AuditDecision, type AuditPolicy, auditDecision, type Stage } from './policy.ts';
+import type { AuditFigures, AuditSink } from './sink.ts';
 
 export type Handle = (request: ApiRequest) => Promise<ApiResponse>;
 
@@ -46,14 +48,17 @@ function sourceIps(headers: ApiRequest['headers'], remote: string | undefined): 
   return remote === undefined || remote === '' || forwarded.includes(remote) ? forwarded : [...forwarded, remote.replace(/^::ffff:/, '')];
 }
 
-const isJson = (headers: ApiRequest['headers']): boolean => /json/.test(headers['content-type'] ?? 'application/json');
-
-/** Bodies as objects; what is no JSON is left out. */
+/** Bodies as objects, whatever the client wrote them in; what cannot be read is left out. */
 function requestObject(request: ApiRequest): unknown {
   if (request.object !== undefined) return request.object;
-  if (request.body === undefined || !isJson(request.headers)) return undefined;
+  if (request.body === undefined) return undefined;
+  const type = request.headers['content-type'] ?? 'application/json';
   try {
-    return JSON.parse(Buffer.from(request.body).toString('utf8')) as unknown;
+    if (isProtobuf(type)) return decodeProtobuf(request.body);
+    const text = Buffer.from(request.body).toString('utf8');
+    // A server-side apply is YAML, of which JSON is a part.
+    if (/json/.test(type)) return JSON.parse(text) as unknown;
+    return /yaml/.test(type) ? (parseYaml(text, { maxAliasCount: 100 }) as unknown) : undefined;
   } catch {
     return undefined;
   }
@@ -65,6 +70,7 @@ function responseObject(response: ApiResponse): unknown {
   if (response.type !== 'list') return undefined;
   return {
     kind: `${response.def.ref.kind}List`,
+    apiVersion: apiVersionOf(response.def.ref),
     metadata: { resourceVersion: String(response.revision) },
     items: response.entries.map((e) => e.object()),
   };
@@ -72,6 +78,7 @@ function responseObject(response: ApiResponse): unknown {
 
 function withoutManagedFields(object: unknown): unknown {
   if (typeof object !== 'object' || object === null || !('metadata' in object)) return object;
+  if ('items' in object && Array.isArray(object.items)) return { ...object, items: object.items.map(withoutManagedFields) };
   const { metadata } = object;
   if (typeof metadata !== 'object' || metadata === null || !('managedFields' in metadata)) return object;
   const { managedFields: _dropped, ...rest } = metadata;
@@ -88,6 +95,7 @@ function responseStatus(response: ApiResponse): object {
 }
 
 interface Recorder {
+  readonly id: string;
   readonly decision: AuditDecision;
   /** What admission has noted. */
   readonly annotations: Map<string, string>;
@@ -110,20 +118,33 @@ function ended(response: ApiResponse, done: () => void): ApiResponse {
   return { ...response, messages: messages(response.messages) };
 }
 
-export function createAudit(policy: AuditPolicy, sink: AuditSink, clock: Clock): Audit {
+/** Longer ids of clients are cut: upstream's limit. */
+const longestId = 64;
+
+export interface AuditDeps {
+  readonly sink: AuditSink;
+  readonly clock: Clock;
+  readonly figures: Pick<AuditFigures, 'event' | 'level'>;
+}
+
+export function createAudit(policy: AuditPolicy, deps: AuditDeps): Audit {
+  const { sink, clock, figures } = deps;
   const decisions = new WeakMap<AbortSignal, Decision>();
 
   const record = (request: Omit<ApiRequest, 'user'>, user: EffectiveUser): Recorder | undefined => {
     const info = parseRequestInfo(request.method, request.path, request.query);
-    const decision = auditDecision(policy, user, info, request.path);
+    // Who asks counts, not whom they act as.
+    const decision = auditDecision(policy, user.impersonator ?? user, info, request.path);
+    figures.level(decision.level);
     if (decision.level === 'None') return undefined;
     const query = request.query.toString();
     const ref = objectRef(info);
+    const id = request.headers['audit-id']?.slice(0, longestId) ?? randomUUID();
     const base = {
       kind: 'Event',
       apiVersion: 'audit.k8s.io/v1',
       level: decision.level,
-      auditID: request.headers['audit-id'] ?? randomUUID(),
+      auditID: id,
       requestURI: query === '' ? request.path : `${request.path}?${query}`,
       verb: info.verb,
       user: userInfoObject(user.impersonator ?? user),
@@ -137,11 +158,13 @@ export function createAudit(policy: AuditPolicy, sink: AuditSink, clock: Clock):
     const trim = (object: unknown): unknown => (decision.omitManagedFields ? withoutManagedFields(object) : object);
     const body = decision.level === 'Metadata' ? undefined : trim(requestObject(request as ApiRequest));
     return {
+      id,
       decision,
       annotations: new Map(),
       emit: (stage, more = {}) => {
         if (decision.omitStages.includes(stage)) return;
         const sent = stage === 'RequestReceived' || body === undefined ? {} : { requestObject: body };
+        figures.event();
         sink.write({ ...base, stage, ...sent, ...more, stageTimestamp: micro(clock.now()) });
       },
     };
@@ -164,12 +187,13 @@ export function createAudit(policy: AuditPolicy, sink: AuditSink, clock: Clock):
       ...(trimmed === undefined ? {} : { responseObject: trimmed }),
       ...(Object.keys(noted).length === 0 ? {} : { annotations: noted }),
     };
-    if (response.type !== 'watch' && response.type !== 'stream') {
+    const answer = { ...response, headers: { ...response.headers, 'audit-id': recorder.id } };
+    if (answer.type !== 'watch' && answer.type !== 'stream') {
       recorder.emit('ResponseComplete', more);
-      return response;
+      return answer;
     }
     recorder.emit('ResponseStarted', more);
-    return ended(response, () => recorder.emit('ResponseComplete', more));
+    return ended(answer, () => recorder.emit('ResponseComplete', more));
   };
 
   return {
@@ -194,7 +218,9 @@ export function createAudit(policy: AuditPolicy, sink: AuditSink, clock: Clock):
       try {
         return await inner(request, signal);
       } catch (error) {
-        if (isStatus(error, 'Unauthorized')) recordRefusal(request, signal, error, record);
+        if (isStatus(error, 'Unauthorized')) recordRefusal(request, signal, error, record, nobody, ['ResponseStarted']);
+        else if (error instanceof StatusError)
+          recordRefusal(request, signal, error, record, requestorOf(error) ?? nobody, ['RequestReceived', 'ResponseComplete']);
         throw error;
       }
     },
@@ -216,11 +242,14 @@ function recordRefusal(
   signal: AbortSignal,
   error: StatusError,
   record: (request: Omit<ApiRequest, 'user'>, user: EffectiveUser) => Recorder | undefined,
+  user: UserInfo,
+  stages: readonly Stage[],
 ): void {
   const { method, path, query, headers, remoteAddress } = request;
   try {
-    const recorder = record({ method, path, headers, remoteAddress, query, body: undefined, signal }, nobody);
-    recorder?.emit('ResponseStarted', { responseStatus: { ...toStatus(error), kind: undefined, apiVersion: undefined } });
+    const recorder = record({ method, path, headers, remoteAddress, query, body: undefined, signal }, user);
+    const responseStatus = { ...toStatus(error), kind: undefined, apiVersion: undefined };
+    for (const stage of stages) recorder?.emit(stage, stage === 'RequestReceived' ? {} : { responseStatus });
   } catch {
     // A path that cannot be read is not recorded.
   }

@@ -4,6 +4,7 @@ import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
+import type { AuditFigures, AuditSink } from './sink.ts';
 
 export interface AuditLogOptions {
   readonly path: string;
@@ -15,91 +16,129 @@ export interface AuditLogOptions {
   readonly maxAgeDays?: number;
 }
 
-export interface AuditSink {
-  readonly write: (event: object) => void;
-  /** Writes what is pending. */
-  readonly close: () => Promise<void>;
-}
-
 /** Bytes that wait for a slow disk: beyond, events are dropped and counted, rather than requests held up. */
 const maxPending = 64 * 1024 * 1024;
 const dayMs = 24 * 3600 * 1000;
 
+/** Complaints about the disk are told once in this time. */
+const complainEveryMs = 60_000;
+
+const stemOf = (path: string): string => basename(path, extname(path));
+
+/** lumberjack's name for an old file: the time stands before the extension. */
+const backupName = (path: string, at: number): string =>
+  `${stemOf(path)}-${new Date(at).toISOString().replace('Z', '').replaceAll(':', '-')}${extname(path)}`;
+
+/** When a file was put aside; undefined for files that are none of ours. */
+function timeOf(name: string, path: string): number | undefined {
+  const [, date, h, m, s] =
+    /^(\d{4}-\d{2}-\d{2})T(\d{2})-(\d{2})-(\d{2}\.\d{3})$/.exec(name.slice(stemOf(path).length + 1, -extname(path).length || undefined)) ??
+    [];
+  return name.startsWith(`${stemOf(path)}-`) && date !== undefined ? Date.parse(`${date}T${h}:${m}:${s}Z`) : undefined;
+}
+
 async function removeOld(options: AuditLogOptions, now: number): Promise<void> {
   const folder = dirname(options.path);
-  const stem = basename(options.path, extname(options.path));
-  const names = (await readdir(folder))
-    .filter((n) => n.startsWith(`${stem}-`))
-    .sort()
-    .reverse();
+  const old = (await readdir(folder))
+    .map((name) => ({ name, at: timeOf(name, options.path) }))
+    .filter((f): f is { name: string; at: number } => f.at !== undefined)
+    .sort((a, b) => b.at - a.at);
   const keep = options.maxBackups ?? 0;
   const age = (options.maxAgeDays ?? 0) * dayMs;
-  for (const [i, name] of names.entries()) {
-    const file = join(folder, name);
-    const old = age > 0 && now - (await stat(file)).mtimeMs > age;
-    if ((keep > 0 && i >= keep) || old) await rm(file, { force: true });
-  }
+  for (const [i, { name, at }] of old.entries())
+    if ((keep > 0 && i >= keep) || (age > 0 && now - at > age)) await rm(join(folder, name), { force: true });
+}
+
+export interface AuditLogDeps {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly figures: Pick<AuditFigures, 'failed'>;
+}
+
+/** The file as it is now. */
+interface OpenFile {
+  readonly stream: WriteStream;
+  readonly size: number;
+}
+
+async function openFile(path: string): Promise<OpenFile> {
+  const stream = await new Promise<WriteStream>((resolve, reject) => {
+    const made = createWriteStream(path, { flags: 'a', mode: 0o600 });
+    made.once('open', () => resolve(made));
+    made.once('error', reject);
+  });
+  stream.on('error', () => undefined);
+  return { stream, size: (await stat(path)).size };
 }
 
 /** Rejects when the file cannot be opened. */
-export async function openAuditLog(options: AuditLogOptions, deps: { readonly clock: Clock; readonly log: Logger }): Promise<AuditSink> {
+export async function openAuditLog(options: AuditLogOptions, deps: AuditLogDeps): Promise<AuditSink> {
+  const { clock, log, figures } = deps;
   const limit = (options.maxSizeMb ?? 100) * 1024 * 1024;
   await mkdir(dirname(options.path), { recursive: true, mode: 0o700 });
-  const open = (): Promise<WriteStream> =>
-    new Promise((resolve, reject) => {
-      const stream = createWriteStream(options.path, { flags: 'a', mode: 0o600 });
-      stream.once('open', () => resolve(stream));
-      stream.once('error', reject);
-    });
-  let stream = await open();
-  let size = (await stat(options.path)).size;
+  let file: OpenFile | undefined = await openFile(options.path);
+  let { size } = file;
   let pending = 0;
-  let dropped = 0;
-  let queue: Promise<void> = Promise.resolve();
+  let lastBackup = 0;
+  let complainedAt = Number.NEGATIVE_INFINITY;
+  let queue: Promise<void> = removeOld(options, clock.now()).catch(() => undefined);
 
-  const rotate = async (): Promise<void> => {
-    await new Promise<void>((resolve) => {
-      stream.end(() => resolve());
-    });
-    const extension = extname(options.path);
-    const when = new Date(deps.clock.now()).toISOString().replaceAll(':', '-');
-    await rename(options.path, join(dirname(options.path), `${basename(options.path, extension)}-${when}${extension}`));
-    stream = await open();
-    size = 0;
-    await removeOld(options, deps.clock.now());
+  const fail = (what: string, error?: unknown): void => {
+    figures.failed('log', 1);
+    if (clock.monotonic() - complainedAt < complainEveryMs) return;
+    complainedAt = clock.monotonic();
+    log.error(what, { error });
   };
-  const append = async (line: string): Promise<void> => {
+  const closeFile = async (): Promise<void> => {
+    const { stream } = file ?? {};
+    file = undefined;
+    await new Promise<void>((resolve) => {
+      if (stream === undefined || stream.destroyed) resolve();
+      else stream.end(() => resolve());
+    });
+  };
+  const current = async (): Promise<OpenFile> => {
+    if (file === undefined || file.stream.destroyed) {
+      file = await openFile(options.path);
+      ({ size } = file);
+    }
+    return file;
+  };
+  const rotate = async (): Promise<void> => {
+    await closeFile();
+    // Two files put aside in the same millisecond have different names.
+    lastBackup = Math.max(clock.now(), lastBackup + 1);
+    await rename(options.path, join(dirname(options.path), backupName(options.path, lastBackup)));
+    await removeOld(options, clock.now());
+  };
+  const append = async (line: Buffer): Promise<void> => {
     try {
+      await current();
       if (size > 0 && size + line.length > limit) await rotate();
+      const { stream } = await current();
       size += line.length;
       await new Promise<void>((resolve, reject) => {
         stream.write(line, (error) => (error instanceof Error ? reject(error) : resolve()));
       });
     } catch (error) {
-      deps.log.error('the audit log cannot be written', { error });
+      fail('the audit log cannot be written', error);
     } finally {
       pending -= line.length;
     }
   };
   return {
     write: (event) => {
-      const line = `${JSON.stringify(event)}\n`;
+      const line = Buffer.from(`${JSON.stringify(event)}\n`);
       if (pending + line.length > maxPending) {
-        if (dropped++ === 0) deps.log.error('the audit log is too slow: events are dropped');
+        fail('the audit log is too slow: events are dropped');
         return;
-      }
-      if (dropped > 0 && pending === 0) {
-        deps.log.warn('audit events were dropped', { count: dropped });
-        dropped = 0;
       }
       pending += line.length;
       queue = queue.then(() => append(line));
     },
     close: async () => {
       await queue;
-      await new Promise<void>((resolve) => {
-        stream.end(() => resolve());
-      });
+      await closeFile();
     },
   };
 }

@@ -184,6 +184,10 @@ async function tryMode(mode: Mode, wanted: Wanted, request: AuthorizationAttribu
   return verb;
 }
 
+/** Whose impersonation was refused, for the audit. */
+const requestors = new WeakMap<object, UserInfo>();
+export const requestorOf = (error: object): UserInfo | undefined => requestors.get(error);
+
 /** The user that the request acts as. Throws StatusError Forbidden, with the first refusal, where `user` may not act as them. */
 export async function impersonate(user: UserInfo, request: Asked, authorize: Authorize, signal: AbortSignal): Promise<EffectiveUser> {
   const wanted = wantedOf(request.rawHeaders);
@@ -199,5 +203,6 @@ export async function impersonate(user: UserInfo, request: Asked, authorize: Aut
       refusal ??= error;
     }
   }
+  if (typeof refusal === 'object' && refusal !== null) requestors.set(refusal, user);
   throw refusal;
 }
