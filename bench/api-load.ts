@@ -1,13 +1,12 @@
 /**
  * Run by api.ts in the server's network. Arguments: kubeconfig, port of the floor, process ids of server and floor, numbers of
- * stored objects to measure at, number of pods to store, seconds for each operation. Prints a table.
+ * stored objects to measure at, seconds for each operation. Prints a table.
  */
 import { type ClientHttp2Session, connect } from 'node:http2';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { call, type Figure, figureOf, sessions } from './http2-client.ts';
-import { cpuSeconds, megabytes, statusKilobytes } from './process.ts';
+import { cpuSeconds, megabytes } from './process.ts';
 
-const [kubeconfig = '', floorPort = '', serverPid = '', floorPid = '', sizes = '', pods = '', secondsText = ''] = process.argv.slice(2);
+const [kubeconfig = '', floorPort = '', serverPid = '', floorPid = '', sizes = '', secondsText = ''] = process.argv.slice(2);
 const open = sessions(kubeconfig);
 const server = Number(serverPid);
 
@@ -166,53 +165,12 @@ async function fanOut(watchers: number, bytes: number, rounds: number): Promise<
   return row;
 }
 
-const environment = Array.from({ length: 8 }, (_, i) => ({ name: `SETTING_${i}`, value: `value-${i}` }));
-/** A pod as a Deployment makes it; no scheduler takes it, so it stays as created. */
-const pod = (i: number): string =>
-  JSON.stringify({
-    metadata: { name: `pod-${i}`, labels: { app: `app-${i % 100}`, 'pod-template-hash': '5d59d67564' } },
-    spec: {
-      schedulerName: 'none',
-      containers: [
-        {
-          name: 'main',
-          image: `registry.example.test/team/app-${i % 100}:v1`,
-          env: environment,
-          ports: [{ containerPort: 8080, name: 'http' }],
-          resources: { requests: { cpu: '10m', memory: '16Mi' }, limits: { memory: '64Mi' } },
-          readinessProbe: { httpGet: { path: '/ready', port: 'http' } },
-        },
-      ],
-    },
-  });
-
-/** What the process' own (not file-backed) memory grows by for each stored pod, beside the bytes that its JSON has. */
-async function podMemory(count: number): Promise<void> {
-  const path = '/api/v1/namespaces/pods/pods';
-  const settle = async (): Promise<number> => {
-    // V8 gives memory back when a process is idle for some seconds.
-    await sleep(20_000);
-    return statusKilobytes(server, 'RssAnon') * 1024;
-  };
-  await send(setup, { method: 'POST', path: '/api/v1/namespaces', body: JSON.stringify({ metadata: { name: 'pods' } }) });
-  // The first ones bring what every later one shares.
-  await fill(500, (i) => ({ method: 'POST', path, body: pod(1_000_000 + i) }));
-  const before = await settle();
-  await fill(count, (i) => ({ method: 'POST', path, body: pod(i) }));
-  const grown = ((await settle()) - before) / count;
-  const bytes = (await send(setup, { method: 'GET', path: `${path}?limit=500` })) / 500;
-  process.stdout.write(
-    `${count} pods of ${(bytes / 1000).toFixed(1)} kB: the process grew by ${(grown / 1000).toFixed(1)} kB each, ${((grown - bytes) / 1000).toFixed(1)} kB beyond its bytes (budget 8 kB)\n`,
-  );
-}
-
 const floorConnection = (): ClientHttp2Session => connect(`https://127.0.0.1:${floorPort}`, { rejectUnauthorized: false });
 const ceiling = await measure(32, floorConnection, Number(floorPid), () => ({ method: 'GET', path: '/x' }));
 print('bare Fastify, GET 4 kB, 32 clients', ceiling);
 await fillNamespace('few', 1);
 await fillNamespace('some', 500);
 for (const name of ['made', 'applied', 'watched']) await fillNamespace(name, 0);
-await podMemory(Number(pods));
 let filled = 0;
 let namespaces = 0;
 let first: ReadonlyMap<string, Row> | undefined;
