@@ -1,4 +1,5 @@
 /** metadata of objects that are written: k8s.io/apiserver pkg/registry/rest and k8s.io/apimachinery pkg/api/validation. */
+import { jsonEqual } from '#kube/json-value.ts';
 import type { Draft, KindDef } from '#kube/kind.ts';
 import { isDns1035Label, isDns1123Label, isDns1123Subdomain, isLabelValue, isQualifiedName } from '#kube/names.ts';
 import type { KubeObject, ObjectMeta } from '#kube/object.ts';
@@ -40,6 +41,27 @@ export function matchName(draft: Draft, name: string): void {
   const meta = metaOf(draft);
   if (meta.name === undefined || meta.name === '') meta.name = name;
   else if (meta.name !== name) throw badRequest(`the name of the object (${meta.name}) does not match the name on the URL (${name})`);
+}
+
+/**
+ * Drops owner references that are there twice, with upstream's warning (endpoints/handlers/rest.go). `when`: '' or what had
+ * happened before.
+ */
+export function dedupOwners(draft: Draft, warnings: string[], when: '' | ' after mutating admission happens'): void {
+  const meta = metaOf(draft);
+  const owners = meta.ownerReferences ?? [];
+  if (owners.length < 2) return;
+  const kept: (typeof owners)[number][] = [];
+  const duplicates: string[] = [];
+  for (const owner of owners) {
+    if (kept.some((k) => jsonEqual(k, owner))) duplicates.push(owner.uid);
+    else kept.push(owner);
+  }
+  if (duplicates.length === 0) return;
+  meta.ownerReferences = kept;
+  warnings.push(
+    `.metadata.ownerReferences contains duplicate entries${when}; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: ${duplicates.join(', ')}`,
+  );
 }
 
 /** What the server sets on a new object. */

@@ -27,6 +27,9 @@ import { OptionError, type OptionSources, resolveOptions } from './options.ts';
 import { runUntilSignal } from './process.ts';
 import { gitVersion } from './version.ts';
 
+/** What the parts of a node call themselves, and so their field managers: upstream's names where upstream has the part. */
+const partAgents = { kubelet: 'kubelet', proxy: 'kube-proxy', policy: 'k3ts-policy' } as const;
+
 /** Runs until a signal ends it. Rejects with OptionError for settings that cannot be used. */
 export async function runAgent(sources: OptionSources): Promise<void> {
   const config = agentConfig(resolveOptions(flagsOf('agent'), sources));
@@ -157,7 +160,7 @@ export function createAgent(config: AgentConfig, platform: Platform): Running {
         clock,
         random,
         server: config.server,
-        userAgent: `k3ts-${part}/${gitVersion}`,
+        userAgent: `${partAgents[part]}/${gitVersion}`,
         tls: () => ({ ca: identity.caPem, cert: identity.certificates[part], key: identity.keyPem }),
       }),
     );

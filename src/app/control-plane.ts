@@ -42,7 +42,7 @@ import { openSecretsEncryption, type SecretsEncryption } from './secrets-encrypt
 import type { SecuritySettings } from './security-args.ts';
 import { securityFileTasks } from './security-files.ts';
 import { startThread } from './threads.ts';
-import { buildInfo } from './version.ts';
+import { buildInfo, gitVersion } from './version.ts';
 
 export interface Platform {
   readonly clock: Clock;
@@ -73,6 +73,10 @@ export interface ControlPlane {
 }
 
 const accountPrefix = 'system:serviceaccount:';
+
+/** Upstream's components name themselves so; the first part is the manager in managedFields. */
+const userAgentOf = (user: string): string =>
+  `${user === 'system:kube-scheduler' ? 'kube-scheduler' : 'kube-controller-manager'}/${gitVersion}/${user}`;
 
 /** The groups that come with a name, as authentication would give them. */
 function userOf(name: string): UserInfo {
@@ -244,6 +248,6 @@ export async function createControlPlane(
       http.setTls(tlsOf(renewed));
     },
     pkiOptions: () => pkiOptions,
-    clientFor: (user) => createKubeClient(createInProcessTransport(api, userOf(user), user)),
+    clientFor: (user) => createKubeClient(createInProcessTransport(api, userOf(user), userAgentOf(user))),
   };
 }

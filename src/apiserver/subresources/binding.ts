@@ -41,6 +41,8 @@ export async function bind(r: VerbRequest): Promise<ApiResponse> {
     dryRun: parameters.dryRun,
     createAllowed: false,
     retryConflicts: true,
+    // Upstream's binding writes past the field manager (registry/core/pod/storage assignPod).
+    tracked: true,
     part: { restrict: () => undefined, skipAdmission: true },
   });
   return { type: 'object', status: 201, object: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 } };

@@ -8,13 +8,14 @@ import type { ResourceRef } from '#kube/refs.ts';
 import { kindSchema } from '#kube/schema-registry.ts';
 import { conflict, invalid, notFound, StatusError } from '#kube/status-error.ts';
 import type { CachedEntry } from '#store/contract.ts';
-import { parseValue, readDraft } from '../codec.ts';
+import { draftOf, parseValue, readDraft } from '../codec.ts';
 import type { ApiResponse } from '../contract.ts';
 import type { VerbRequest } from '../core.ts';
+import { appliedObject } from '../managed-fields.ts';
 import { matchName, matchNamespace, metaOf, specChanged } from '../meta.ts';
-import { parseWriteParameters } from '../options.ts';
+import { parseWriteParameters, type WriteParameters } from '../options.ts';
 import { readEntry } from '../storage.ts';
-import { applyPatch, patchTypeOf } from '../verbs/patch.ts';
+import { applyPatch, checkPatchOptions, type PatchType, patchTypeOf } from '../verbs/patch.ts';
 import { type UpdatePart, updateObject } from '../verbs/write.ts';
 import { convertAhead, viewOf } from '../view.ts';
 import type { Subresource } from './subresource.ts';
@@ -108,38 +109,61 @@ async function handle(r: VerbRequest, scale: ScaleDef): Promise<ApiResponse> {
     if (entry === undefined) throw notFound(r.resource.def.ref, r.info.name);
     return await answer(entry);
   }
-  const patching = r.info.verb === 'patch';
-  const parameters = parseWriteParameters(r.request.query, patching ? 'PatchOptions' : 'UpdateOptions');
-  const wanted = patching ? patchedScale(r, scale) : sentScale(r);
+  const type = r.info.verb === 'patch' ? patchTypeOf(r.request, false) : undefined;
+  const parameters = parseWriteParameters(r.request.query, type === undefined ? 'UpdateOptions' : 'PatchOptions');
+  const wanted = type === undefined ? sentScale(r, parameters) : patchedScale(r, scale, type, parameters);
   const { entry } = await updateObject(r, {
-    build: (current) => withReplicas(r, scale, current, wanted),
+    build: async (current) => {
+      if (current === undefined) throw notFound(r.resource.def.ref, r.info.name);
+      return await wanted(current);
+    },
     dryRun: parameters.dryRun,
     createAllowed: false,
-    retryConflicts: patching,
+    retryConflicts: type !== undefined,
+    tracked: type === 'apply',
     part: replicasPart(scale),
   });
   return await answer(entry);
 }
 
-type WantedScale = (current: Stored) => Draft;
+/** Gives the object that is to be written. */
+type WantedObject = (current: Stored) => Draft | Promise<Draft>;
 
-function sentScale(r: VerbRequest): WantedScale {
-  const sent = readDraft(scaleKind, r.request, 'Ignore', r.warnings);
-  return () => sent;
+function sentScale(r: VerbRequest, parameters: WriteParameters): WantedObject {
+  const sent = readDraft(scaleKind, r.request, parameters.fieldValidation, r.warnings);
+  return (current) => withReplicas(r, current, sent);
 }
 
-function patchedScale(r: VerbRequest, scale: ScaleDef): WantedScale {
-  const type = patchTypeOf(r.request, false);
+function patchedScale(r: VerbRequest, scale: ScaleDef, type: PatchType, parameters: WriteParameters): WantedObject {
+  checkPatchOptions(type, parameters);
   const value = r.request.object ?? parseValue(r.request, type === 'apply' ? 'yaml' : 'json');
-  if (type === 'apply') return () => decodeObject(scaleKind, value).object;
-  return (current) => decodeObject(scaleKind, applyPatch(type, scaleOf(current, scale), value, scaleKind)).object;
+  if (type === 'apply') return async (current) => await appliedReplicas(r, scale, current, value, parameters.force === true);
+  return (current) => {
+    const patched = applyPatch(type, scaleOf(current, scale), value, scaleKind);
+    return withReplicas(r, current, draftOf(scaleKind, patched, parameters.fieldValidation, r.warnings));
+  };
+}
+
+/**
+ * Server-side apply of a Scale: who applies it owns the replicas of the object itself, by way of the scale subresource
+ * (apimachinery's managedfields ScaleHandler). Throws StatusError.
+ */
+async function appliedReplicas(r: VerbRequest, scale: ScaleDef, current: Stored, value: unknown, force: boolean): Promise<Draft> {
+  const sent = decodeObject(scaleKind, value).object;
+  const wanted = withReplicas(r, current, sent);
+  const patch: Record<string, unknown> = { apiVersion: current.apiVersion, kind: current.kind };
+  setAt(patch, scale.specReplicasPath, valueAt(wanted, scale.specReplicasPath));
+  const applied = draftOf(r.resource.def, await appliedObject(r, current, patch, force), 'Ignore', []);
+  const { resourceVersion } = wanted.metadata;
+  if (resourceVersion === undefined) delete metaOf(applied).resourceVersion;
+  else metaOf(applied).resourceVersion = resourceVersion;
+  return applied;
 }
 
 /** The object with the replicas that a Scale asks for. Throws StatusError. */
-function withReplicas(r: VerbRequest, scale: ScaleDef, current: Stored | undefined, wanted: WantedScale): Draft {
-  const { ref: of } = r.resource.def;
-  if (current === undefined) throw notFound(of, r.info.name);
-  const sent = wanted(current);
+function withReplicas(r: VerbRequest, current: Stored, sent: Draft): Draft {
+  const { ref: of, scale } = r.resource.def;
+  const path = scale?.specReplicasPath ?? '';
   matchName(sent, r.info.name);
   if (of.namespaced) matchNamespace(r.resource.def, sent, r.info.namespace);
   const replicas = numberOf((sent['spec'] as { replicas?: number } | undefined)?.replicas);
@@ -155,9 +179,8 @@ function withReplicas(r: VerbRequest, scale: ScaleDef, current: Stored | undefin
   if (uid !== undefined && uid !== '' && uid !== current.metadata.uid)
     throw conflict(of, r.info.name, `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${current.metadata.uid}`);
   const draft = structuredClone(current) as unknown as Draft;
-  if (draft['spec'] === undefined && !scale.specReplicasPath.includes('spec'))
-    throw new StatusError('BadRequest', 'the object has no replicas');
-  setAt(draft, scale.specReplicasPath, replicas);
+  if (draft['spec'] === undefined && !path.includes('spec')) throw new StatusError('BadRequest', 'the object has no replicas');
+  setAt(draft, path, replicas);
   if (resourceVersion === undefined) delete metaOf(draft).resourceVersion;
   else metaOf(draft).resourceVersion = resourceVersion;
   return draft;

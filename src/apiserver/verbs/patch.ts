@@ -22,7 +22,7 @@ export const patchTypes = {
   apply: 'application/apply-patch+yaml',
 } as const;
 
-type PatchType = keyof typeof patchTypes;
+export type PatchType = keyof typeof patchTypes;
 
 /** The kind of a patch by its content type. Throws StatusError UnsupportedMediaType. */
 export function patchTypeOf(request: ApiRequest, custom: boolean): PatchType {
@@ -61,7 +61,7 @@ export async function patch(r: VerbRequest, part?: UpdatePart): Promise<ApiRespo
   const parameters = parseWriteParameters(r.request.query, 'PatchOptions');
   const type = patchTypeOf(r.request, custom);
   const body = patchBody(r.request, type);
-  checkOptions(type, parameters);
+  checkPatchOptions(type, parameters);
   const { entry, created } = await updateObject(r, {
     build: (current) => patched(r, type, current, body, parameters),
     dryRun: parameters.dryRun,
@@ -73,8 +73,8 @@ export async function patch(r: VerbRequest, part?: UpdatePart): Promise<ApiRespo
   return { type: 'entry', status: created ? 201 : 200, def, entry };
 }
 
-/** Throws StatusError Invalid. */
-function checkOptions(type: PatchType, parameters: WriteParameters): void {
+/** What depends on the kind of patch: ValidatePatchOptions. Throws StatusError Invalid. */
+export function checkPatchOptions(type: PatchType, parameters: WriteParameters): void {
   const fail = (error: FieldError): never => {
     throw invalid({ group: 'meta.k8s.io', kind: 'PatchOptions' }, '', [error]);
   };

@@ -11,10 +11,22 @@ import type { AdmissionOperation, AdmissionRequest } from '../contract.ts';
 import { hooksOf, strategyContext, type VerbRequest } from '../core.ts';
 import { objectKeyOf } from '../keys.ts';
 import { trackFields } from '../managed-fields.ts';
-import { canonicalJson, carryMeta, generatedName, initializeMeta, metaOf, specChanged, validateMeta, validateMetaUpdate } from '../meta.ts';
+import {
+  canonicalJson,
+  carryMeta,
+  dedupOwners,
+  generatedName,
+  initializeMeta,
+  metaOf,
+  specChanged,
+  validateMeta,
+  validateMetaUpdate,
+} from '../meta.ts';
 import { parseResourceVersion } from '../options.ts';
 import { createEntry, deleteEntry, encodeFor, readEntry, updateEntry } from '../storage.ts';
 import { convertAhead, isStoredAs, looseEntry, presentStored, viewOf } from '../view.ts';
+
+const afterAdmission = ' after mutating admission happens';
 
 /** Attempts to find a free generated name, as upstream since 1.30. */
 const nameAttempts = 8;
@@ -66,9 +78,11 @@ export async function createObject(r: VerbRequest, draft: Draft, dryRun: boolean
   const generated = (meta.name === undefined || meta.name === '') && meta.generateName !== undefined && meta.generateName !== '';
   const namespace = def.ref.namespaced ? r.info.namespace : '';
   const context = strategyContext(core, r.request, r.info);
+  dedupOwners(draft, r.warnings, '');
   if (!tracked) await trackFields(r, undefined, draft);
   const admission = admissionRequest(r, 'CREATE', { namespace, name: meta.name ?? '', dryRun }, draft, undefined);
   await core.admission.admit(admission);
+  dedupOwners(draft, r.warnings, afterAdmission);
   if (meta.resourceVersion !== undefined && meta.resourceVersion !== '' && meta.resourceVersion !== '0')
     throw new StatusError('BadRequest', 'resourceVersion should not be set on objects to be created');
   initializeMeta(core, def, draft);
@@ -206,9 +220,12 @@ async function updateOnce(r: VerbRequest, plan: UpdatePlan, entry: CachedEntry, 
   const draft = await plan.build(old, entry);
   const unconditional = checkPreconditions(r, draft, old);
   carryMeta(draft, old);
+  // Upstream drops duplicates from patched objects only after admission.
+  if (r.info.verb !== 'patch') dedupOwners(draft, r.warnings, '');
   if (plan.tracked !== true) await trackFields(r, old, draft);
   const admission = admissionRequest(r, 'UPDATE', { namespace, name: r.info.name, dryRun: plan.dryRun }, draft, old);
   if (plan.part?.skipAdmission !== true) await core.admission.admit(admission);
+  dedupOwners(draft, r.warnings, afterAdmission);
   restrict(r, plan, draft, old, context);
   metaOf(draft).resourceVersion = old.metadata.resourceVersion;
   const hooks = plan.part === undefined ? hooksOf(core, def) : undefined;
