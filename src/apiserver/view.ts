@@ -3,10 +3,12 @@
  * `{"kind":…,"apiVersion":…,"metadata":{` and hold no resourceVersion. `presentStored`, given to the watch cache as its
  * `present` option, splices it in once per write, so no read parses or stringifies an object.
  */
+
 import type { Draft, KindDef, RemoteConversion } from '#kube/kind.ts';
 import type { KubeObject, Stored } from '#kube/object.ts';
 import { apiVersionOf } from '#kube/refs.ts';
 import { StatusError } from '#kube/status-error.ts';
+import { parseExact } from '#lib/exact-json.ts';
 import { deepFreeze } from '#lib/freeze.ts';
 import { findMember } from '#lib/json-scan.ts';
 import type { CachedEntry } from '#store/contract.ts';
@@ -59,7 +61,7 @@ interface WithSource {
 function managedFieldsOf(this: WithSource): unknown {
   const bytes = asBuffer(this[source]);
   const found = findMember(bytes, bytes.indexOf(metadataKey) + metadataKey.length - 1, 'managedFields');
-  return found === undefined ? undefined : deepFreeze(JSON.parse(bytes.toString('utf8', found.start, found.end)));
+  return found === undefined ? undefined : deepFreeze(parseExact(bytes.toString('utf8', found.start, found.end)));
 }
 
 /**
@@ -70,8 +72,8 @@ export function parseServed(value: Uint8Array): unknown {
   const bytes = asBuffer(value);
   const at = bytes.indexOf(metadataKey);
   const found = at < 0 ? undefined : findMember(bytes, at + metadataKey.length - 1, 'managedFields');
-  if (found === undefined) return deepFreeze(JSON.parse(bytes.toString('utf8')));
-  const parsed = JSON.parse(bytes.toString('utf8', 0, found.cutStart) + bytes.toString('utf8', found.cutEnd)) as {
+  if (found === undefined) return deepFreeze(parseExact(bytes.toString('utf8')));
+  const parsed = parseExact(bytes.toString('utf8', 0, found.cutStart) + bytes.toString('utf8', found.cutEnd)) as {
     readonly metadata: object;
   };
   const { metadata } = parsed;

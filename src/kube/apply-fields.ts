@@ -1,4 +1,5 @@
 /** The set of fields that a configuration holds, and what is wrong with a configuration (structured-merge-diff/typed). */
+import { isJsonNumber } from '#lib/exact-json.ts';
 import { type FieldSet, fieldElement, formatFieldPath, insertPath } from './apply-set.ts';
 import { type ApplyType, applyType, isAtomic, isDeclared, itemElement, memberSchema, shapeOf } from './apply-type.ts';
 import { goPrint, isObject } from './json-value.ts';
@@ -106,7 +107,7 @@ const scalarNames = { string: 'string', numeric: 'numeric (int or float)', boole
 function checkScalar(c: Check, type: ApplyType, value: unknown): void {
   if (typeof value === 'object')
     report(c, `expected ${type.scalar === undefined ? 'scalar' : scalarNames[type.scalar]}, got ${goPrint(value)}`);
-  else if (type.scalar !== undefined && typeof value !== (type.scalar === 'numeric' ? 'number' : type.scalar)) {
+  else if (type.scalar !== undefined && !(type.scalar === 'numeric' ? isJsonNumber(value) : typeof value === type.scalar)) {
     report(c, `expected ${scalarNames[type.scalar]}, got ${JSON.stringify(value)}`);
   }
 }

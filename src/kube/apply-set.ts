@@ -1,3 +1,5 @@
+import { parseExact } from '#lib/exact-json.ts';
+
 /**
  * Sets of field paths, in the form in which managedFields carry them (fieldsV1): a tree of path elements, "f:name" for a
  * field, 'k:{"name":"x"}' for an item of a list that is a map, 'v:"x"' for an item of a list that is a set. An element that
@@ -203,7 +205,7 @@ export function formatFieldPath(path: readonly string[]): string {
       if (element.startsWith('f:')) return `.${text}`;
       if (element.startsWith('i:')) return `[${text}]`;
       if (element.startsWith('v:')) return `[=${text}]`;
-      const fields = Object.entries(JSON.parse(text) as Record<string, unknown>);
+      const fields = Object.entries(parseExact(text) as Record<string, unknown>);
       return `[${fields.map(([name, value]) => `${name}=${printValue(value)}`).join(',')}]`;
     })
     .join('');
@@ -215,12 +217,12 @@ function canonicalElement(element: string): string {
     case 'f:':
       return element;
     case 'v:':
-      return valueElement(JSON.parse(text));
+      return valueElement(parseExact(text));
     case 'i:':
       if (!/^-?[0-9]+$/.test(text)) throw new Error(`not an index: ${text}`);
       return element;
     case 'k:': {
-      const key: unknown = JSON.parse(text);
+      const key = parseExact(text);
       if (typeof key !== 'object' || key === null || Array.isArray(key)) throw new Error(`not a key: ${text}`);
       return keyElement(Object.entries(key).sort(([a], [b]) => (a < b ? -1 : 1)));
     }

@@ -2,6 +2,7 @@
  * Server-side apply and the ownership of fields. The order of steps is upstream's (structured-merge-diff/merge/update.go and
  * apimachinery's managedfields), so managedFields come out as kube-apiserver writes them.
  */
+import { parseExact } from '#lib/exact-json.ts';
 import { type Comparison, changedFields, compareObjects, excludeFields, isSame } from './apply-compare.ts';
 import { type Conflict, conflictError, conflictsOf } from './apply-conflict.ts';
 import { configurationErrors, fieldSetOf } from './apply-fields.ts';
@@ -385,7 +386,7 @@ function withoutAllowed(options: ApplyOptions, live: unknown, conflicts: readonl
   if (typeof text !== 'string' || text === '') return conflicts;
   let lastApplied: unknown;
   try {
-    lastApplied = JSON.parse(text);
+    lastApplied = parseExact(text);
   } catch {
     return conflicts;
   }

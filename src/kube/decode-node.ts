@@ -4,6 +4,7 @@
  * writes are filled in, amounts and times are canonical. Objects are built key by key, so no key of the input can
  * reach a prototype.
  */
+import { fitsInt64, isJsonNumber } from '#lib/exact-json.ts';
 import { base64Problem, canonicalMicroTime, canonicalTime, describeType, GoTypeError } from './go-values.ts';
 import { maxDepth } from './parse-body.ts';
 import { canonicalQuantity } from './quantity.ts';
@@ -228,9 +229,19 @@ function mapNode(schema: Schema): Node {
   };
 }
 
+/** A scalar as Go reads it into an interface: whole numbers as int64 where they fit, else doubles. Throws GoTypeError. */
+function untypedScalar(value: unknown): unknown {
+  if (typeof value === 'bigint') return fitsInt64(value) ? value : Number(value);
+  if (typeof value === 'number' && !Number.isFinite(value)) throw outsideDouble(value);
+  return value;
+}
+
+const outsideDouble = (value: number): GoTypeError =>
+  new GoTypeError(`json: cannot unmarshal number ${value > 0 ? '1e400' : '-1e400'} into Go value of type float64`);
+
 /** A deep copy of a JSON value. Throws GoTypeError when it is nested too deeply or has a key that may not be. */
 export function copyJson(value: unknown, depth = 0): unknown {
-  if (value === null || typeof value !== 'object') return value;
+  if (value === null || typeof value !== 'object') return untypedScalar(value);
   if (depth > maxDepth) throw new GoTypeError('exceeded max depth');
   if (Array.isArray(value)) return value.map((item) => copyJson(item, depth + 1));
   const result: Record<string, unknown> = {};
@@ -288,10 +299,12 @@ function scalarNode(schema: Schema): Node {
 }
 
 function decodeNumber(value: unknown, schema: Schema, goType: string, context: DecodeContext): number {
-  if (typeof value !== 'number') throw mismatch(value, goType, context);
-  if (schema.type === 'number') return value;
-  const outside = schema.format === 'int32' ? Math.abs(value) > 0x80000000 || value === 0x80000000 : Math.abs(value) > 2 ** 63;
-  if (!Number.isInteger(value) || outside) throw mismatch(value, goType, context, `number ${value}`);
+  if (!isJsonNumber(value)) throw mismatch(value, goType, context);
+  if (schema.type === 'number' && Number.isFinite(Number(value))) return Number(value);
+  // An int64 beyond 2^53 would lose digits wherever the server calculates with it, so it is refused as one beyond 2^63 is.
+  if (typeof value === 'bigint') throw mismatch(value, goType, context, `number ${value}`);
+  const outside = schema.format === 'int32' && (value >= 0x80000000 || value < -0x80000000);
+  if (!Number.isSafeInteger(value) || outside) throw mismatch(value, goType, context, `number ${value}`);
   return value === 0 ? 0 : value;
 }
 
@@ -342,7 +355,7 @@ function stringNode(
 const plainQuantity = /^[1-9][0-9]{0,2}(?:m|k|M|G|Ki|Mi|Gi)?$/;
 
 function decodeQuantity(value: unknown): string {
-  const given = typeof value === 'number' ? String(value) : typeof value === 'string' ? value.trim() : 'not a quantity';
+  const given = isJsonNumber(value) ? String(value) : typeof value === 'string' ? value.trim() : 'not a quantity';
   if (plainQuantity.test(given)) return given;
   try {
     return canonicalQuantity(given);
@@ -395,7 +408,7 @@ function compileCustom(schema: Schema): Node {
     ...rest,
     decode: (value, context) => {
       if (context.path.length > maxDepth) throw new GoTypeError('exceeded max depth');
-      if (value === null || typeof value !== 'object') return value;
+      if (value === null || typeof value !== 'object') return untypedScalar(value);
       if (Array.isArray(value)) return decodeCustomList(value, schema, context);
       const object = schema.type === 'object' || properties.size > 0 || values !== undefined;
       return object ? decodeObject(value, context) : copyJson(value, context.path.length);

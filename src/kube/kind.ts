@@ -39,7 +39,7 @@ export interface ColumnDef {
 /** What `kubectl get` shows: columns, and one row of cells for an object (ages as kubectl prints them, relative to `now`). */
 export interface TableDef<T extends KubeObject = KubeObject> {
   readonly columns: readonly ColumnDef[];
-  readonly cells: (object: T, now: Date) => readonly (string | number | boolean | null)[];
+  readonly cells: (object: T, now: Date) => readonly (string | number | bigint | boolean | null)[];
   /** TableRow conditions: upstream marks pods that are Succeeded or Failed as Completed. */
   readonly completed?: (object: T) => { readonly reason: string; readonly message: string } | undefined;
 }

@@ -1,5 +1,6 @@
 /** Request bodies as values: JSON and YAML, as sigs.k8s.io/json and sigs.k8s.io/yaml read them, with bounds. */
 import { parseDocument } from 'yaml';
+import { parseExact } from '#lib/exact-json.ts';
 
 /** Nesting beyond this is refused: no object comes near it, and serializing deeper values could exhaust the stack. */
 export const maxDepth = 1000;
@@ -42,7 +43,7 @@ export function parseBody(bytes: Uint8Array, format: BodyFormat, findDuplicates:
 /** JSON.parse with Go's messages. Throws BodySyntaxError. */
 export function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return parseExact(text);
   } catch (error) {
     throw new BodySyntaxError(goSyntaxMessage(error instanceof Error ? error.message : String(error), text));
   }
@@ -82,6 +83,7 @@ export function parseYaml(text: string): unknown {
     version: '1.1',
     schema: 'yaml-1.1',
     uniqueKeys: true,
+    intAsBigInt: true,
     merge: true,
     prettyErrors: false,
     logLevel: 'error',
@@ -106,7 +108,7 @@ function plain(value: unknown, depth: number): unknown {
   if (Array.isArray(value)) return value.map((item) => plain(item, depth + 1));
   if (value === null || typeof value !== 'object') {
     if (typeof value === 'number' && !Number.isFinite(value)) throw new Error(`unsupported value: ${value}`);
-    return typeof value === 'bigint' ? Number(value) : value;
+    return typeof value === 'bigint' && Number.isSafeInteger(Number(value)) ? Number(value) : value;
   }
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, plain(item, depth + 1)]));
 }

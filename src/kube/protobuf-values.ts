@@ -1,4 +1,5 @@
 /** How the values of Kubernetes' special types look in protobuf: times, amounts, numbers or strings, raw JSON. */
+import { isJsonNumber, parseExact } from '#lib/exact-json.ts';
 import { type Reader, WireError, type Writer } from './protobuf-wire.ts';
 
 /** One value of a type. `wire` 2: the reader stands at its content, whose length the caller reads and writes. */
@@ -112,14 +113,14 @@ function writeBytesField(writer: Writer, number: number, bytes: Uint8Array): voi
 export const quantityCodec: ValueCodec = {
   wire: 2,
   read: (reader) => single(reader, (r) => r.bytes().toString('utf8'), '0'),
-  write: (writer, value) => writeBytesField(writer, 1, Buffer.from(typeof value === 'number' ? String(value) : textOf(value) || '0')),
+  write: (writer, value) => writeBytesField(writer, 1, Buffer.from(isJsonNumber(value) ? String(value) : textOf(value) || '0')),
   zero: '0',
 };
 
 function parseRaw(bytes: Buffer): unknown {
   if (bytes.length === 0) return null;
   try {
-    return JSON.parse(bytes.toString('utf8')) as unknown;
+    return parseExact(bytes.toString('utf8'));
   } catch (error) {
     throw new WireError(`raw JSON cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }

@@ -1,3 +1,4 @@
+import { parseExact } from '#lib/exact-json.ts';
 import { deepFreeze } from '#lib/freeze.ts';
 import { SortedEntries } from '#lib/sorted-entries.ts';
 import type { Clock } from '#platform/clock.ts';
@@ -39,7 +40,7 @@ const loadPage = 1000;
 const retryMs = 500;
 
 const decoder = new TextDecoder();
-const parseJson = (value: Uint8Array): unknown => deepFreeze(JSON.parse(decoder.decode(value)));
+const parseJson = (value: Uint8Array): unknown => deepFreeze(parseExact(decoder.decode(value)));
 
 /** Loads a store and follows it. */
 class Cache {

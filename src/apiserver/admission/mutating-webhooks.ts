@@ -1,9 +1,11 @@
 /** Mutating admission webhooks (k8s.io/apiserver pkg/admission/plugin/webhook/mutating): one after another, twice where needed. */
+
 import type { MutatingWebhook } from '#kube/generated/admissionregistration-v1.ts';
 import { isArray, isObject, jsonEqual } from '#kube/json-value.ts';
 import type { Draft } from '#kube/kind.ts';
 import { applyJsonPatch } from '#kube/patch-json.ts';
 import { apiVersionOf, mutatingWebhookConfigurations } from '#kube/refs.ts';
+import { parseExact } from '#lib/exact-json.ts';
 import { draftOf } from '../codec.ts';
 import type { AdmissionPlugin, MutatingRequest } from '../contract.ts';
 import { become } from './attributes.ts';
@@ -21,7 +23,7 @@ function operationsOf({ webhook: { name } }: MutatingHook, { patch, patchType }:
   if (patch === undefined) return undefined;
   let operations: unknown;
   try {
-    operations = JSON.parse(patch);
+    operations = parseExact(patch);
     if (!isArray(operations)) throw new Error('json: cannot unmarshal object into Go value of type jsonpatch.Patch');
   } catch (error) {
     throw new CallingError(name, new Error(`received undecodable patch in webhook response: ${messageOf(error)}`), 503);

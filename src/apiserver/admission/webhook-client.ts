@@ -1,9 +1,11 @@
 /** HTTPS calls to webhooks: by URL, or to a service of the cluster through whoever can reach it. Connections are kept and used again. */
+
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect as connectTcp } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { WebhookClientConfig } from '#kube/generated/admissionregistration-v1.ts';
+import { parseExact } from '#lib/exact-json.ts';
 import { goErrorText } from './go-errors.ts';
 
 /** A connection to a port of a service: the network of the cluster is the nodes', so one of them dials. */
@@ -198,7 +200,7 @@ async function exchange(target: Target, agent: Agent, text: string, maxAnswerByt
     const isText = (response.headers['content-type'] ?? '').startsWith('text/');
     throw new WebhookCallError(statusText(status, isText ? answer.slice(0, 1024).trim() : 'unknown'), status);
   }
-  return JSON.parse(answer) as unknown;
+  return parseExact(answer);
 }
 
 /** Agents by webhook, the last used last. */

@@ -1,4 +1,5 @@
 /** One version of a CustomResourceDefinition as a KindDef. */
+
 import { createCel } from '#kube/cel.ts';
 import { type CelValidator, compileValidations } from '#kube/cel-validate.ts';
 import { decodeValue, pruneValue } from '#kube/decode.ts';
@@ -9,6 +10,7 @@ import type { KubeObject } from '#kube/object.ts';
 import type { ResourceRef } from '#kube/refs.ts';
 import type { Schema } from '#kube/schema.ts';
 import { definition } from '#kube/schema-registry.ts';
+import { isJsonNumber } from '#lib/exact-json.ts';
 import { parseJsonPath } from './json-path.ts';
 import { customSchema, metadataSchema } from './schema.ts';
 import type { SchemaShelf } from './schema-shelf.ts';
@@ -203,7 +205,7 @@ const nameColumn: ColumnDef = {
 const ageDescription =
   'CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations.';
 
-type Cell = string | number | boolean | null;
+type Cell = string | number | bigint | boolean | null;
 
 function tableOf(v: CustomResourceDefinitionVersion): TableDef {
   const given = v.additionalPrinterColumns ?? [
@@ -229,8 +231,8 @@ function tableOf(v: CustomResourceDefinitionVersion): TableDef {
 function cellOf(found: readonly unknown[], type: ColumnDef['type'], now: Date): Cell {
   const [value] = found;
   if (value === undefined || value === null) return null;
-  if (type === 'integer') return typeof value === 'number' ? Math.trunc(value) : null;
-  if (type === 'number') return typeof value === 'number' ? value : null;
+  if (type === 'integer') return typeof value === 'number' ? Math.trunc(value) : typeof value === 'bigint' ? value : null;
+  if (type === 'number') return isJsonNumber(value) ? value : null;
   if (type === 'boolean') return typeof value === 'boolean' ? value : null;
   if (type === 'date') {
     const at = typeof value === 'string' ? Date.parse(value) : Number.NaN;

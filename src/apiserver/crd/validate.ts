@@ -1,10 +1,12 @@
 /** Values of custom resources against their schema, with the texts of upstream's OpenAPI validation. */
+
 import type { RE2JS } from 're2js';
 import { jsonEqual } from '#kube/json-value.ts';
 import type { KubeObject } from '#kube/object.ts';
 import type { Schema, SchemaValidations } from '#kube/schema.ts';
 import type { FieldError } from '#kube/status-error.ts';
 import { fieldDuplicate, fieldNotSupported, fieldRequired } from '#kube/validation/field-error.ts';
+import { isJsonNumber } from '#lib/exact-json.ts';
 import { formatProblem } from './formats.ts';
 import type { CompiledSchema } from './kind.ts';
 import { compilePattern } from './schema.ts';
@@ -47,6 +49,7 @@ const invalid = (path: string, value: unknown, why: string): FieldError => ({
 function typeOf(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'array';
+  if (typeof value === 'bigint') return 'integer';
   if (typeof value === 'number') return Number.isInteger(value) ? 'integer' : 'number';
   return typeof value;
 }
@@ -106,7 +109,7 @@ function checkUnique(schema: Schema, value: readonly unknown[], path: string, er
 }
 
 function checkValidations(v: SchemaValidations, value: unknown, path: string, errors: FieldError[]): void {
-  if (typeof value === 'number') checkNumber(v, value, path, errors);
+  if (isJsonNumber(value)) checkNumber(v, value, path, errors);
   else if (typeof value === 'string') checkString(v, value, path, errors);
   else if (Array.isArray(value)) {
     if (v.minItems !== undefined && value.length < v.minItems)
@@ -123,12 +126,12 @@ function checkValidations(v: SchemaValidations, value: unknown, path: string, er
   checkCombined(v, value, path, errors);
 }
 
-function checkNumber(v: SchemaValidations, value: number, path: string, errors: FieldError[]): void {
+function checkNumber(v: SchemaValidations, value: number | bigint, path: string, errors: FieldError[]): void {
   if (v.minimum !== undefined && (v.exclusiveMinimum === true ? value <= v.minimum : value < v.minimum))
     errors.push(invalid(path, value, `should be greater than ${v.exclusiveMinimum === true ? '' : 'or equal to '}${v.minimum}`));
   if (v.maximum !== undefined && (v.exclusiveMaximum === true ? value >= v.maximum : value > v.maximum))
     errors.push(invalid(path, value, `should be less than ${v.exclusiveMaximum === true ? '' : 'or equal to '}${v.maximum}`));
-  if (v.multipleOf !== undefined && v.multipleOf !== 0 && !Number.isInteger(Number((value / v.multipleOf).toPrecision(12))))
+  if (v.multipleOf !== undefined && v.multipleOf !== 0 && !Number.isInteger(Number((Number(value) / v.multipleOf).toPrecision(12))))
     errors.push(invalid(path, value, `should be a multiple of ${v.multipleOf}`));
 }
 
