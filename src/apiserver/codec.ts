@@ -1,7 +1,7 @@
 /** Bodies of requests as drafts of a kind: decoding and defaulting. */
 import { type Decoded, decodeBody, decodeObject, type FieldValidation } from '#kube/decode.ts';
 import type { Draft, KindDef } from '#kube/kind.ts';
-import { type BodyFormat, BodySyntaxError, bodyFormat, parseBody } from '#kube/parse-body.ts';
+import { type BodyFormat, BodySyntaxError, bodyFormat, type ParsedBody, parseBody } from '#kube/parse-body.ts';
 import { decodeProtobuf, isProtobuf } from '#kube/protobuf.ts';
 import { badRequest, StatusError } from '#kube/status-error.ts';
 import type { ApiRequest } from './contract.ts';
@@ -24,9 +24,15 @@ function decodeRequest(def: CodecKind, request: ApiRequest, validation: FieldVal
   return decodeBody(def, requireBody(request), contentType, validation);
 }
 
-/** A JSON value such as the result of a patch as a draft, decoded and defaulted. Throws StatusError. */
-export function draftOf(def: CodecKind, value: unknown, validation: FieldValidation, warnings: string[]): Draft {
-  const decoded = decodeObject(def, value, validation);
+/** A JSON value such as the result of a patch as a draft, decoded and defaulted. `problems`: what is wrong with the patch. Throws StatusError. */
+export function draftOf(
+  def: CodecKind,
+  value: unknown,
+  validation: FieldValidation,
+  warnings: string[],
+  problems: readonly string[] = [],
+): Draft {
+  const decoded = decodeObject(def, value, validation, problems);
   warnings.push(...decoded.warnings);
   return withDefaults(def, decoded);
 }
@@ -42,9 +48,12 @@ export function requireBody(request: ApiRequest): Uint8Array {
 }
 
 /** A body of JSON or YAML. Throws StatusError BadRequest. */
-export function parseValue(request: ApiRequest, format: BodyFormat): unknown {
+export const parseValue = (request: ApiRequest, format: BodyFormat): unknown => parseRequest(request, format, false).value;
+
+/** The same with what is to be said of keys that occur twice. Throws StatusError BadRequest. */
+export function parseRequest(request: ApiRequest, format: BodyFormat, findDuplicates: boolean): ParsedBody {
   try {
-    return parseBody(requireBody(request), format, false).value;
+    return parseBody(requireBody(request), format, findDuplicates);
   } catch (error) {
     if (error instanceof BodySyntaxError) throw badRequest(`error decoding the body: ${error.message}`);
     throw error;

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { createKubeClient } from '#client/kube-client.ts';
 import type { Stored } from '#kube/object.ts';
 import { configMaps, deployments } from '#kube/refs.ts';
@@ -199,4 +199,41 @@ test('watches with a selector see objects come and go', async () => {
     if (seen.length === 3) stop.abort();
   }
   expect(seen).toEqual(['BOOKMARK true', 'ADDED 3', 'DELETED 4']);
+});
+
+describe('what a strict decoder has against a patch', () => {
+  const path = '/api/v1/namespaces/default/configmaps/a';
+  const start = async () => {
+    const t = await startTestServer(builtinKinds);
+    await t.call('POST', '/api/v1/namespaces/default/configmaps', { metadata: { name: 'a' }, data: { a: 'b' } });
+    return t;
+  };
+
+  test.each([
+    ['application/merge-patch+json', '{"data":{"x":"1","x":"2"},"odd":1}', ['duplicate field "data.x"', 'unknown field "odd"']],
+    ['application/strategic-merge-patch+json', '{"data":{"x":"1","x":"2"},"odd":1}', ['duplicate field "data.x"', 'unknown field "odd"']],
+    [
+      'application/json-patch+json',
+      '[{"op":"add","path":"/data/x","path":"/data/x","value":"2","extra":1}]',
+      ['json patch duplicate field "[0].path"', 'json patch unknown field "[0].extra"'],
+    ],
+    [
+      'application/apply-patch+yaml',
+      'apiVersion: v1\nkind: ConfigMap\ndata:\n  x: "1"\n  x: "2"\n',
+      ['line 5: key "x" already set in map'],
+    ],
+  ])('%s: warned of by default, refused when Strict, let through when Ignore', async (type, body, problems) => {
+    const t = await start();
+    const patch = (validation: string) =>
+      t.call('PATCH', `${path}?fieldManager=m${validation === '' ? '' : `&fieldValidation=${validation}`}`, body, { 'content-type': type });
+    const strict = await patch('Strict');
+    expect(statusOf(strict)).toBe(type.includes('apply') ? 400 : 422);
+    for (const problem of problems) expect(objectOf(strict)['message']).toContain(problem);
+    const warned = await patch('');
+    expect(warned).toMatchObject({ status: 200, warnings: problems });
+    expect(await patch('Ignore')).toMatchObject({ status: 200 });
+    expect((await patch('Ignore')).warnings).toBeUndefined();
+    const client = createKubeClient(t.transport);
+    expect((await client.get(configMaps, { namespace: 'default', name: 'a' })).data).toEqual({ a: 'b', x: '2' });
+  });
 });

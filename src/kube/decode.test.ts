@@ -163,8 +163,13 @@ describe('YAML', () => {
     const bomb = Array.from({ length: 30 }, (_, i) => `a${i}: &a${i} [${i === 0 ? 'x' : `*a${i - 1}, *a${i - 1}, *a${i - 1}`}]`).join('\n');
     expect(() => decode(bomb)).toThrow('Excessive alias count');
   });
-  test('a duplicate key is refused', () => {
-    expect(() => decode('metadata: {}\nmetadata: {}\n')).toThrow('Map keys must be unique');
+  test('keys that occur twice are refused, warned of or let through; the last one counts', () => {
+    const text = bytes('metadata:\n  name: a\n  name: b\nspec: {foo: 1, foo: 2}\n');
+    const as = (validation: 'Strict' | 'Warn' | 'Ignore') => decodeBody(pod, text, 'application/yaml', validation);
+    const lines = ['line 3: key "name" already set in map', 'line 4: key "foo" already set in map'];
+    expect(() => as('Strict')).toThrow(`strict decoding error: yaml: unmarshal errors:\n  ${lines.join('\n  ')}, unknown field "spec.foo"`);
+    expect(as('Warn').warnings).toEqual([...lines, 'unknown field "spec.foo"']);
+    expect(as('Ignore')).toMatchObject({ warnings: [], object: { metadata: { name: 'b' } } });
   });
 });
 

@@ -5,7 +5,7 @@
 import { compile, type DecodeContext } from './decode-node.ts';
 import { describeType, GoTypeError } from './go-values.ts';
 import type { Draft, KindDef } from './kind.ts';
-import { BodySyntaxError, bodyFormat, parseBody } from './parse-body.ts';
+import { BodySyntaxError, bodyFormat, parseBody, strictErrors } from './parse-body.ts';
 import { apiVersionOf } from './refs.ts';
 import type { Schema } from './schema.ts';
 import { badRequest, StatusError } from './status-error.ts';
@@ -54,7 +54,7 @@ function summarize(bytes: Uint8Array): string {
 
 /**
  * A parsed value (from a body, a patch or another part of this process) as an object of `kind`; the value is not changed
- * and shares nothing with the result. Throws StatusError as decodeBody.
+ * and shares nothing with the result. `duplicates`: what parseBody found. Throws StatusError as decodeBody.
  */
 export function decodeObject(
   kind: DecodableKind,
@@ -69,15 +69,15 @@ export function decodeObject(
     );
   }
   const named = checkTypeMeta(ref, value as Record<string, unknown>);
-  const problems = fieldValidation === 'Ignore' ? undefined : duplicates.map((path) => `duplicate field "${path}"`);
+  const problems: string[] | undefined = fieldValidation === 'Ignore' ? undefined : [];
   const prefix = `${named} in version "${ref.version}" cannot be handled as a ${ref.kind}: `;
   const body = decodeValue(schema, value, problems, prefix) as Record<string, unknown>;
-  if (fieldValidation === 'Strict' && problems !== undefined && problems.length > 0) {
-    throw badRequest(`${prefix}strict decoding error: ${problems.join(', ')}`);
+  if (fieldValidation === 'Strict' && problems !== undefined && problems.length + duplicates.length > 0) {
+    throw badRequest(`${prefix}strict decoding error: ${[...strictErrors(duplicates), ...problems].join(', ')}`);
   }
   const { kind: _kind, apiVersion: _apiVersion, metadata = {}, ...rest } = body;
   const object = { kind: ref.kind, apiVersion: apiVersionOf(ref), metadata, ...rest } as unknown as Draft;
-  return { object, warnings: problems ?? [] };
+  return { object, warnings: problems === undefined ? [] : [...duplicates, ...problems] };
 }
 
 /** The kind the value names, or the expected one. Throws BadRequest when it names another. */

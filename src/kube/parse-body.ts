@@ -1,5 +1,5 @@
 /** Request bodies as values: JSON and YAML, as sigs.k8s.io/json and sigs.k8s.io/yaml read them, with bounds. */
-import { parseDocument } from 'yaml';
+import { type Document, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import { parseExact } from '#lib/exact-json.ts';
 
 /** Nesting beyond this is refused: no object comes near it, and serializing deeper values could exhaust the stack. */
@@ -15,9 +15,16 @@ export class BodySyntaxError extends Error {
 
 export interface ParsedBody {
   readonly value: unknown;
-  /** Paths of object keys that occur twice; the last one counts. Filled only when asked for. */
+  /** What there is to say of object keys that occur twice; the last one counts. Filled only when asked for. */
   readonly duplicates: readonly string[];
 }
+
+/** Go's YAML parser tells all that it has against a text in one error. */
+const yamlErrors = 'yaml: unmarshal errors:';
+
+/** Duplicates as the error of a strict decoder lists them. */
+export const strictErrors = (duplicates: readonly string[]): readonly string[] =>
+  duplicates[0]?.startsWith('line ') === true ? [[yamlErrors, ...duplicates].join('\n  ')] : duplicates;
 
 export type BodyFormat = 'json' | 'yaml';
 
@@ -34,10 +41,10 @@ export function bodyFormat(contentType: string): BodyFormat | undefined {
  */
 export function parseBody(bytes: Uint8Array, format: BodyFormat, findDuplicates: boolean): ParsedBody {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
-  if (format === 'yaml') return { value: parseYaml(text), duplicates: [] };
+  if (format === 'yaml') return parseYamlBody(text, findDuplicates);
   const value = parseJson(text);
   if (!findDuplicates || countKeys(value, 0) === countKeyTokens(text)) return { value, duplicates: [] };
-  return { value, duplicates: duplicateKeys(text) };
+  return { value, duplicates: duplicateKeys(text).map((path) => `duplicate field "${path}"`) };
 }
 
 /** JSON.parse with Go's messages. Throws BodySyntaxError. */
@@ -78,11 +85,15 @@ function quoteCharacter(character: string): string {
 }
 
 /** One YAML document as sigs.k8s.io/yaml reads it: YAML 1.1 booleans and octals; no dates, binaries or sexagesimals. Throws BodySyntaxError. */
-export function parseYaml(text: string): unknown {
+export const parseYaml = (text: string): unknown => parseYamlBody(text, false).value;
+
+function parseYamlBody(text: string, findDuplicates: boolean): ParsedBody {
+  const lines = new LineCounter();
   const document = parseDocument(text, {
     version: '1.1',
     schema: 'yaml-1.1',
-    uniqueKeys: true,
+    uniqueKeys: false,
+    ...(findDuplicates ? { lineCounter: lines } : {}),
     intAsBigInt: true,
     merge: true,
     prettyErrors: false,
@@ -96,10 +107,27 @@ export function parseYaml(text: string): unknown {
   const problem = document.errors[0];
   if (problem !== undefined) throw new BodySyntaxError(`error converting YAML to JSON: yaml: ${problem.message}`);
   try {
-    return plain(document.toJS({ maxAliasCount: 100 }), 0);
+    const value = plain(document.toJS({ maxAliasCount: 100 }), 0);
+    return { value, duplicates: findDuplicates ? duplicateYamlKeys(document, lines) : [] };
   } catch (error) {
     throw new BodySyntaxError(`error converting YAML to JSON: yaml: ${error instanceof Error ? error.message : String(error)}`);
   }
+}
+
+function duplicateYamlKeys(document: Document.Parsed, lines: LineCounter): string[] {
+  const found: string[] = [];
+  visit(document, {
+    Map: (_key, map) => {
+      const seen = new Set<unknown>();
+      for (const { key } of map.items) {
+        if (!isScalar(key) || key.value === '<<') continue;
+        const { value, range } = key;
+        if (seen.has(value)) found.push(`line ${lines.linePos(range?.[0] ?? 0).line}: key ${JSON.stringify(value)} already set in map`);
+        seen.add(value);
+      }
+    },
+  });
+  return found;
 }
 
 /** What JSON can say of a value that YAML made: keys are strings, aliases are copies. */
@@ -182,7 +210,7 @@ function duplicateKeys(text: string): string[] {
             frames
               .map((f) => f.step)
               .join('')
-              .slice(1),
+              .replace(/^\./, ''),
           );
         }
         top.seen.add(key);

@@ -1,13 +1,14 @@
 /** PATCH: JSON patch, merge patch, strategic merge patch, server-side apply. */
 import type { FieldValidation } from '#kube/decode.ts';
-import { goPrint } from '#kube/json-value.ts';
+import { goPrint, isObject } from '#kube/json-value.ts';
 import type { Draft, KindDef } from '#kube/kind.ts';
 import type { Stored } from '#kube/object.ts';
+import { strictErrors } from '#kube/parse-body.ts';
 import { applyJsonPatch } from '#kube/patch-json.ts';
 import { applyMergePatch } from '#kube/patch-merge.ts';
 import { applyStrategicPatch } from '#kube/patch-strategic.ts';
 import { badRequest, type FieldError, invalid, StatusError } from '#kube/status-error.ts';
-import { draftOf, parseValue } from '../codec.ts';
+import { draftOf, parseRequest } from '../codec.ts';
 import type { ApiRequest, ApiResponse } from '../contract.ts';
 import type { VerbRequest } from '../core.ts';
 import { appliedObject, resolveDefinition } from '../managed-fields.ts';
@@ -37,11 +38,33 @@ export function patchTypeOf(request: ApiRequest, custom: boolean): PatchType {
   return found[0] as PatchType;
 }
 
-/** The parsed patch. Throws StatusError BadRequest. */
-function patchBody(request: ApiRequest, type: PatchType): unknown {
-  if (request.object !== undefined) return request.object;
-  return parseValue(request, type === 'apply' ? 'yaml' : 'json');
+/** A parsed patch. */
+interface PatchBody {
+  readonly value: unknown;
+  /** What a strict decoder has against it: keys that occur twice, unknown members of JSON patch operations. */
+  readonly problems: readonly string[];
 }
+
+/** Throws StatusError BadRequest. */
+function patchBody(request: ApiRequest, type: PatchType, validation: FieldValidation): PatchBody {
+  if (request.object !== undefined) return { value: request.object, problems: [] };
+  const { value, duplicates } = parseRequest(request, type === 'apply' ? 'yaml' : 'json', validation !== 'Ignore');
+  if (type === 'apply' && validation === 'Strict' && duplicates.length > 0)
+    throw badRequest(`error strict decoding YAML: error converting YAML to JSON: ${strictErrors(duplicates).join(', ')}`);
+  if (type !== 'json' || validation === 'Ignore') return { value, problems: duplicates };
+  return { value, problems: [...duplicates, ...unknownMembers(value)].map((problem) => `json patch ${problem}`) };
+}
+
+const operationMembers = new Set(['op', 'path', 'from', 'value']);
+
+const unknownMembers = (operations: unknown): string[] =>
+  Array.isArray(operations)
+    ? operations.flatMap((operation: unknown, i) =>
+        Object.keys(isObject(operation) ? operation : {})
+          .filter((member) => !operationMembers.has(member))
+          .map((member) => `unknown field "[${i}].${member}"`),
+      )
+    : [];
 
 /** Applies a patch (but not server-side apply) to a JSON value. Throws StatusError. */
 export function applyPatch(type: Exclude<PatchType, 'apply'>, current: unknown, patch: unknown, def: Pick<KindDef, 'schema'>): unknown {
@@ -60,10 +83,15 @@ export async function patch(r: VerbRequest, part?: UpdatePart): Promise<ApiRespo
   const { def, custom } = r.resource;
   const parameters = parseWriteParameters(r.request.query, 'PatchOptions');
   const type = patchTypeOf(r.request, custom);
-  const body = patchBody(r.request, type);
+  const body = patchBody(r.request, type, parameters.fieldValidation);
   checkPatchOptions(type, parameters);
+  const warned = r.warnings.length;
   const { entry, created } = await updateObject(r, {
-    build: (current) => patched(r, type, current, body, parameters),
+    build: async (current) => {
+      // An attempt that lost a race may have left warnings of its own.
+      r.warnings.length = warned;
+      return await patched(r, type, current, body, parameters);
+    },
     dryRun: parameters.dryRun,
     createAllowed: type === 'apply' && part === undefined,
     retryConflicts: true,
@@ -86,16 +114,16 @@ export function checkPatchOptions(type: PatchType, parameters: WriteParameters):
 }
 
 /** What a patch made, as an object of its kind. As upstream, what cannot be decoded is the patch's fault: Invalid, not BadRequest. */
-function decoded(r: VerbRequest, type: PatchType, body: unknown, value: unknown, validation: FieldValidation): Draft {
+function decoded(r: VerbRequest, type: PatchType, body: PatchBody, value: unknown, validation: FieldValidation): Draft {
   const { def } = r.resource;
   try {
-    return draftOf(def, value, validation, r.warnings);
+    return draftOf(def, value, validation, r.warnings, body.problems);
   } catch (error) {
     const prefix = ` cannot be handled as a ${def.ref.kind}: `;
     if (type === 'apply' || !(error instanceof StatusError) || error.reason !== 'BadRequest') throw error;
     const at = error.message.indexOf(prefix);
     if (at < 0) throw error;
-    const shown = type === 'strategic' ? goPrint(body) : JSON.stringify(value);
+    const shown = type === 'strategic' ? goPrint(body.value) : JSON.stringify(value);
     const message = `Invalid value: ${JSON.stringify(shown)}: ${error.message.slice(at + prefix.length)}`;
     throw invalid({ group: '', kind: '' }, '', [{ field: 'patch', type: 'FieldValueInvalid', message }]);
   }
@@ -105,12 +133,12 @@ async function patched(
   r: VerbRequest,
   type: PatchType,
   current: Stored | undefined,
-  body: unknown,
+  body: PatchBody,
   parameters: WriteParameters,
 ): Promise<Draft> {
   const { def } = r.resource;
-  const value = type === 'apply' ? await appliedObject(r, current, body, parameters.force === true) : applyPatch(type, current, body, def);
-  r.warnings.length = 0;
+  const value =
+    type === 'apply' ? await appliedObject(r, current, body.value, parameters.force === true) : applyPatch(type, current, body.value, def);
   const validation: FieldValidation = parameters.fieldValidation;
   const draft = decoded(r, type, body, value, validation);
   if (draft.metadata.name === undefined) throw badRequest('metadata.name must not be removed by a patch');
