@@ -59,8 +59,8 @@ describe('in a custom resource', () => {
 
   beforeAll(async () => {
     t = await startTestServer(builtinKinds);
-    expect(await t.call('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', definition)).toMatchObject({ status: 201 });
-    expect(await t.call('POST', things, thing(`{"id":${big},"free":{"a":[-${big}]},"ratio":0.1}`))).toMatchObject({ status: 201 });
+    await t.call('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', definition);
+    await t.call('POST', things, thing(`{"id":${big},"free":{"a":[-${big}]},"ratio":0.1}`));
   });
 
   test('an int64 is served as it was sent', async () => {
