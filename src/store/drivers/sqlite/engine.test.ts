@@ -29,6 +29,11 @@ class Bench implements Disposable {
     return engine;
   }
 
+  /** Opens the file that was opened last. */
+  reopen(): Engine {
+    return this.open({}, this.#latest);
+  }
+
   crash(options: Partial<EngineOptions> = {}): Engine {
     this.#latest = crashCopy(this.#latest, join(this.directory.path, `${this.#open.length}.db`));
     return this.open(options, this.#latest);
@@ -132,6 +137,20 @@ describe('closing and opening', () => {
     expect([bench.file, `${bench.file}-wal`].map((f) => statSync(f).mode & 0o777)).toEqual([0o600, 0o600]);
   });
 
+  test('a database of the schema before this one is brought up to date with all that it holds', () => {
+    using bench = new Bench();
+    const engine = bench.open();
+    one(engine, put('/a', '1'));
+    engine.db.exec('DROP TABLE mark');
+    engine.db.pragma('user_version = 1');
+    engine.db.close();
+    const again = bench.open();
+    expect(text(again.get('/a'))).toBe('1');
+    one(again, put('/b', '1'));
+    again.close();
+    expect(text(bench.open().get('/b'))).toBe('1');
+  });
+
   test('a second process, a foreign file, a damaged file and a newer schema are refused, each with its reason', () => {
     using bench = new Bench();
     const engine = bench.open();
@@ -213,6 +232,58 @@ describe('history', () => {
     expect(engine.events(oldest, engine.revision, 3000)).toHaveLength(engine.revision - oldest);
     expect(engine.sizes().databaseBytes).toBeLessThan(sizeAfterTen * 1.5);
     expect(engine.check()).toEqual([]);
+  });
+
+  test('is forgotten by age also when the store is opened anew every minute, and no extra page is written for that', () => {
+    using bench = new Bench();
+    let engine = bench.open();
+    const run = (minute: number, writes: number): number => {
+      for (let i = 0; i < writes; i++) {
+        one(engine, put(`/a/${minute}-${i}`, 'x'));
+        bench.nowMs += 60_000 / writes;
+      }
+      return engine.revision;
+    };
+    const reached: number[] = [];
+    for (let minute = 0; minute < 12; minute++) {
+      reached.push(run(minute, 300));
+      if (minute % 3 === 0) engine = bench.crash();
+      else {
+        engine.close();
+        engine = bench.reopen();
+      }
+      const { oldest } = engine.history();
+      expect(oldest).toBeLessThanOrEqual(reached.at(-6) ?? 1);
+    }
+    expect(engine.history().oldest).toBeGreaterThan(reached[1] ?? 0);
+    const marks = engine.db.prepare<[], { n: number }>('SELECT count(*) AS n FROM mark').get()?.n ?? 0;
+    expect(marks).toBeLessThanOrEqual(16);
+  });
+
+  test('of a store that is written to seldom has no mark on disk while it runs', () => {
+    using bench = new Bench();
+    const engine = bench.open();
+    for (let i = 0; i < 200; i++) {
+      one(engine, put(`/a/${i}`, 'x'));
+      bench.nowMs += 60_000;
+    }
+    expect(engine.db.prepare<[], { n: number }>('SELECT count(*) AS n FROM mark').get()?.n).toBe(0);
+  });
+
+  test('does not get older while the store is closed', () => {
+    using bench = new Bench();
+    const engine = bench.open();
+    for (let i = 0; i < 1500; i++) one(engine, put(`/a/${i}`, 'x'));
+    engine.close();
+    bench.nowMs += 3_600_000;
+    const again = bench.open();
+    one(again, put('/b', 'x'));
+    bench.nowMs += 299_000;
+    one(again, put('/c', 'x'));
+    expect(again.history().oldest).toBe(1);
+    bench.nowMs += 1000;
+    one(again, put('/d', 'x'));
+    expect(again.history().oldest).toBeGreaterThan(1500);
   });
 
   test('is cut to a number of revisions however young, a little with each commit', () => {

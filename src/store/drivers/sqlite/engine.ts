@@ -8,6 +8,8 @@ import { checkWatchable } from '#store/feed.ts';
 import { goBack, skipLost } from '#store/history.ts';
 import { listRange } from '#store/keys.ts';
 import { toStoreError } from './errors.ts';
+import type { Mark } from './marks.ts';
+import { Marks } from './marks.ts';
 import type { Row } from './pending.ts';
 import { PendingRows } from './pending.ts';
 import type { OpenOptions } from './schema.ts';
@@ -78,11 +80,12 @@ export class Engine {
   #compacted: Revision;
   #compactDone: Revision;
   #flushAt = Number.POSITIVE_INFINITY;
-  /** When which revision was reached, oldest first. */
-  #marks: { readonly at: number; readonly revision: Revision }[];
+  readonly #marks: Marks;
   #lost: History['lost'];
   /** Bytes written since history was last cut. */
   #writtenBytes = 0;
+  /** Bytes written since the last mark went to disk. */
+  #unmarkedBytes = 0;
 
   /** @throws StoreError when the file cannot be opened */
   constructor(options: EngineOptions, now: () => number) {
@@ -102,11 +105,15 @@ export class Engine {
       this.#reserved = this.#revision + reserveAhead;
       this.#atomically(() => this.#begin());
       this.#lost = tables.gaps();
-      this.#marks = [{ at: now(), revision: this.#revision }];
+      this.#marks = new Marks(tables.marks(), this.#revision, this.#compacted, this.#historyMs / 10, now);
     } catch (error) {
       this.db.close();
       throw toStoreError(error);
     }
+  }
+
+  get #historyMs(): number {
+    return this.#options.historyMs ?? defaultHistoryMs;
   }
 
   get revision(): Revision {
@@ -260,6 +267,8 @@ export class Engine {
       this.#atomically(() => {
         this.#tables.setMeta('reserved', this.#given);
         this.#tables.setMeta('clean', 1);
+        const mark = this.#marks.last(this.#revision);
+        if (mark !== undefined) this.#tables.addMark(mark);
       });
     } catch (error) {
       throw toStoreError(error);
@@ -290,6 +299,7 @@ export class Engine {
     const target = this.#compactTarget();
     let reserved = this.#reserved;
     let done = this.#compactDone;
+    const mark = this.#marks.due(this.#revision, this.#unmarkedBytes);
     const results = this.#atomically(() => {
       for (const row of this.#pending.rows()) this.#tables.write(row);
       const made = requests.map((r) => this.#writeNow(r));
@@ -297,14 +307,16 @@ export class Engine {
         reserved = this.#given + reserveAhead;
         this.#tables.setMeta('reserved', reserved);
       }
-      if (target > this.#compacted) this.#tables.setMeta('compacted', target);
+      if (mark !== undefined) this.#tables.addMark(mark);
+      if (target > this.#compacted) {
+        this.#tables.setMeta('compacted', target);
+        this.#tables.dropMarks(target);
+      }
       if (done < target) done = this.#compactRows(target);
       return made;
     });
     this.#reserved = reserved;
-    if (target > this.#compacted) this.#writtenBytes = 0;
-    for (const request of requests) this.#writtenBytes += request.value.byteLength;
-    this.#writtenBytes += this.#pending.bytes;
+    this.#count(requests, mark, target > this.#compacted);
     this.#compacted = target;
     this.#compactDone = done;
     this.#pending.clear();
@@ -315,9 +327,15 @@ export class Engine {
 
   #acknowledge(results: readonly WriteResult[]): void {
     for (const result of results) if (result.ok) this.#revision = result.revision;
-    const now = this.#now();
-    const spacing = (this.#options.historyMs ?? defaultHistoryMs) / 10;
-    if (now - (this.#marks.at(-1)?.at ?? 0) >= spacing) this.#marks.push({ at: now, revision: this.#revision });
+    this.#marks.reached(this.#revision);
+  }
+
+  /** Adds up what a transaction has written. */
+  #count(requests: readonly WriteRequest[], mark: Mark | undefined, cut: boolean): void {
+    const bytes = requests.reduce((sum, r) => sum + r.value.byteLength, this.#pending.bytes);
+    this.#writtenBytes = (cut ? 0 : this.#writtenBytes) + bytes;
+    this.#unmarkedBytes = (mark === undefined ? this.#unmarkedBytes : 0) + bytes;
+    if (mark !== undefined) this.#marks.wrote(mark);
   }
 
   /** A write inside a transaction that has written all pending rows. */
@@ -372,12 +390,8 @@ export class Engine {
     const most = this.#options.historyRevisions ?? defaultHistoryRevisions;
     if (goBack(this.#revision, this.#lost, most * 1.1) > this.#compacted)
       return skipLost(goBack(this.#revision, this.#lost, most), this.#lost);
-    const until = this.#now() - (this.#options.historyMs ?? defaultHistoryMs);
-    let passed = -1;
-    while ((this.#marks[passed + 1]?.at ?? Number.POSITIVE_INFINITY) <= until) passed++;
-    if (passed < 0) return this.#compacted;
-    this.#marks = this.#marks.slice(passed);
-    const target = this.#marks[0]?.revision ?? 0;
+    const target = this.#marks.olderThan(this.#historyMs);
+    if (target === undefined) return this.#compacted;
     const worthwhile = target - this.#compacted >= strideRevisions || this.#writtenBytes >= strideBytes;
     return worthwhile ? Math.max(target, this.#compacted) : this.#compacted;
   }

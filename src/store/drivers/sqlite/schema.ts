@@ -6,12 +6,13 @@ import { toStoreError } from './errors.ts';
 
 /** 'k3ts' in ASCII: tells our files from other SQLite databases. */
 const applicationId = 0x6b337473;
-const schemaVersion = 1;
+const schemaVersion = 2;
 
 /**
  * `log` has one row per write and holds every value once, so that a write touches few pages; `current` points to the row
  * that is a key's value now. `previous` is the revision that a row replaced, 0 for none: the chain that compaction and
- * events follow. `gap` keeps the revisions that crashes may have lost (see History in the contract).
+ * events follow. `gap` keeps the revisions that crashes may have lost (see History in the contract), `mark` when which revision
+ * was reached (see marks.ts).
  */
 const schema = `
   CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID, STRICT;
@@ -25,8 +26,12 @@ const schema = `
   ) STRICT;
   CREATE TABLE current (key TEXT PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID, STRICT;
   CREATE TABLE gap (after INTEGER PRIMARY KEY, until INTEGER NOT NULL) STRICT;
+  CREATE TABLE mark (revision INTEGER PRIMARY KEY, at INTEGER NOT NULL) STRICT;
   INSERT INTO meta VALUES ('reserved', 1), ('clean', 1), ('compacted', 1), ('compact_done', 1);
 `;
+
+/** What makes a database of version n, the index plus one, into one of the next version. */
+const upgrades = ['CREATE TABLE mark (revision INTEGER PRIMARY KEY, at INTEGER NOT NULL) STRICT'];
 
 export interface OpenOptions {
   readonly file: string;
@@ -86,9 +91,13 @@ function configure(db: Database.Database, options: OpenOptions): void {
     return;
   }
   if (id !== applicationId) throw new StoreError('corrupt', 'this is not a database of k3ts');
-  if (version !== schemaVersion) {
+  if (typeof version !== 'number' || version < 1 || version > schemaVersion) {
     throw new StoreError('io', `the database has schema version ${String(version)}, this k3ts knows ${schemaVersion}`);
   }
+  db.transaction(() => {
+    for (const upgrade of upgrades.slice(version - 1)) db.exec(upgrade);
+    db.pragma(`user_version = ${schemaVersion}`);
+  })();
 }
 
 /** A checkpointed write-ahead log keeps this much disk space, which lets writes go on for a while when the disk is full. */

@@ -1,6 +1,7 @@
 import type Database from 'better-sqlite3';
 import type { Entry, Revision, StoreEvent } from '#store/contract.ts';
 import { prefixEnd } from '#store/keys.ts';
+import type { Mark } from './marks.ts';
 import type { Row } from './pending.ts';
 
 interface EntryRow {
@@ -51,6 +52,9 @@ export function prepareTables(db: Database.Database) {
   const gaps = db.prepare<[], { after: number; until: number }>('SELECT after, until FROM gap ORDER BY after');
   const addGap = db.prepare<[number, number]>('INSERT OR REPLACE INTO gap VALUES (?, ?)');
   const dropGaps = db.prepare<[number]>('DELETE FROM gap WHERE until <= ?');
+  const marks = db.prepare<[], Mark>('SELECT revision, at FROM mark ORDER BY revision');
+  const addMark = db.prepare<[number, number]>('INSERT OR REPLACE INTO mark VALUES (?, ?)');
+  const dropMarks = db.prepare<[number]>('DELETE FROM mark WHERE revision < ?');
   const end = (prefix: string): string => prefixEnd(prefix) ?? '\u{10ffff}';
 
   return {
@@ -77,6 +81,13 @@ export function prepareTables(db: Database.Database) {
     meta: (name: MetaName): number => meta.get(name)?.value ?? 0,
     setMeta: (name: MetaName, value: number): void => {
       setMeta.run(value, name);
+    },
+    marks: (): Mark[] => marks.all(),
+    addMark: ({ revision, at }: Mark): void => {
+      addMark.run(revision, at);
+    },
+    dropMarks: (before: Revision): void => {
+      dropMarks.run(before);
     },
     gaps: () => gaps.all(),
     addGap: (after: Revision, until: Revision): void => {
