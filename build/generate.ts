@@ -152,9 +152,12 @@ const emptyStructs = new Set(['CustomResourceSubresourceStatus']);
  * clients insist on them.
  */
 const alwaysWritten = new Set([
+  'apps/v1 StatefulSetStatus availableReplicas',
   'authentication/v1 TokenRequestSpec audiences',
   'authentication/v1 TokenRequestStatus expirationTimestamp',
   'authentication/v1 TokenRequestStatus token',
+  'core/v1 Event reportingComponent',
+  'core/v1 Event reportingInstance',
   'discovery/v1 EndpointSlice endpoints',
   ...['currentHealthy', 'desiredHealthy', 'disruptionsAllowed', 'expectedPods'].map((f) => `policy/v1 PodDisruptionBudgetStatus ${f}`),
   'rbac/v1 RoleRef apiGroup',

@@ -13,6 +13,8 @@ export interface ApiserverSettings {
   /** Contents of --token-auth-file. */
   readonly tokenFile: string | undefined;
   readonly requestTimeoutMs: number | undefined;
+  /** How long the store keeps history. Infinite where upstream's flag is 0: no compaction by age. */
+  readonly historyMs: number | undefined;
   readonly admission: AdmissionSettings;
 }
 
@@ -31,6 +33,7 @@ function duration(name: string, text: string): number {
 const known: readonly string[] = [
   'anonymous-auth',
   'api-audiences',
+  'etcd-compaction-interval',
   'request-timeout',
   'service-account-issuer',
   'token-auth-file',
@@ -50,6 +53,7 @@ export function apiserverSettings(args: ReadonlyMap<string, string>): ApiserverS
       .filter((v) => v !== '');
   const tokenFile = args.get('token-auth-file');
   const timeout = args.get('request-timeout');
+  const interval = args.get('etcd-compaction-interval');
   let tokens: string | undefined;
   try {
     tokens = tokenFile === undefined ? undefined : readFileSync(tokenFile, 'utf8');
@@ -61,6 +65,7 @@ export function apiserverSettings(args: ReadonlyMap<string, string>): ApiserverS
     issuers: list('service-account-issuer') ?? ['https://kubernetes.default.svc.cluster.local'],
     audiences: list('api-audiences'),
     tokenFile: tokens,
+    historyMs: interval === undefined ? undefined : duration('etcd-compaction-interval', interval) || Number.POSITIVE_INFINITY,
     requestTimeoutMs: timeout === undefined ? undefined : duration('request-timeout', timeout),
     admission: admissionSettings(args),
   };

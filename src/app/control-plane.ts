@@ -134,7 +134,11 @@ export async function createControlPlane(
   const [firstPki, bareStore] = await Promise.all([
     ensurePki(where.server, { ...pkiOptions, now: clock.now() }),
     createSqliteStore(
-      { file: where.database, startWorker: (data) => startThread('store-worker', data) },
+      {
+        file: where.database,
+        startWorker: (data) => startThread('store-worker', data),
+        ...(settings.historyMs === undefined ? {} : { historyMs: settings.historyMs }),
+      },
       { clock, log: log.child('store') },
     ),
   ]);

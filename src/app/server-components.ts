@@ -13,6 +13,7 @@ import { createAgentThread } from './agent-thread.ts';
 import type { Component } from './components.ts';
 import { paths, type ServerConfig } from './config.ts';
 import type { ControlPlane, Platform } from './control-plane.ts';
+import { createServerNode } from './server-node.ts';
 
 export interface ServerDeps {
   readonly config: ServerConfig;
@@ -172,6 +173,14 @@ const scheduler: ServerComponent = {
   },
 };
 
+const serverNode: ServerComponent = {
+  name: 'server-node',
+  needs: ['bootstrap'],
+  enabled: (config) => !config.disableAgent,
+  create: ({ config, plane, platform }) =>
+    createServerNode(config.node.name, { cache: plane.cache, objects: plane.api.objects, log: platform.log.child('server-node') }),
+};
+
 const agent: ServerComponent = {
   name: 'agent',
   needs: ['listener'],
@@ -196,5 +205,6 @@ export const serverComponents: readonly ServerComponent[] = [
   certificates,
   controllerManager,
   scheduler,
+  serverNode,
   agent,
 ];

@@ -1,5 +1,5 @@
 /** What the API server may ask of this node: logs, commands, ports, figures. Served on HTTP/2 streams of the tunnel. */
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { badRequest, isStatus, StatusError, toStatus } from '#kube/status-error.ts';
@@ -11,7 +11,7 @@ import { serveAttach } from './api/attach.ts';
 import { type ExecStreams, serveExec } from './api/exec.ts';
 import { containerLog } from './api/logs.ts';
 import { kubeletMetrics, probeMetrics, resourceMetrics } from './api/metrics.ts';
-import { openPort } from './api/port-forward.ts';
+import { forwardPort } from './api/port-forward.ts';
 import { createStats } from './api/stats.ts';
 import { createTaskClient } from './containerd/tasks.ts';
 import type { Kubelet, KubeletParts } from './index.ts';
@@ -154,13 +154,16 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
     const sandbox = worker.runtime()?.sandboxes.find((s) => s.ready);
     if (sandbox === undefined) throw new StatusError('NotFound', `pod "${name}" has no running sandbox`);
     const pod = worker.pod();
-    const forward = await openPort(
-      { sandboxId: sandbox.id, podIp: sandbox.ips[0] ?? '127.0.0.1', hostNetwork: pod?.spec?.hostNetwork === true },
-      port,
-      parts.context.cri(),
-    );
-    stream.respond({ ':status': 200, 'content-type': 'application/octet-stream' });
-    await forward(stream);
+    const target = { sandboxId: sandbox.id, podIp: sandbox.ips[0] ?? '127.0.0.1', hostNetwork: pod?.spec?.hostNetwork === true };
+    // That nothing listens there shows only after the answer has begun: it is told at its end.
+    let trailers: OutgoingHttpHeaders = {};
+    stream.once('wantTrailers', () => stream.sendTrailers(trailers));
+    stream.respond({ ':status': 200, 'content-type': 'application/octet-stream' }, { waitForTrailers: true });
+    await forwardPort(stream, target, port, parts.context.cri()).catch((error: unknown) => {
+      const text = error instanceof Error ? error.message : String(error);
+      trailers = { 'x-k3ts-error': encodeURIComponent(text.slice(0, 4096).toWellFormed()) };
+      stream.end();
+    });
   }
 
   async function dial(stream: ServerHttp2Stream, authority: string): Promise<void> {

@@ -277,3 +277,13 @@ test('label keys of affinity and spreading become part of the selectors when the
     topologySpreadConstraints: [{ labelSelector: { matchExpressions: [{ key: 'hash', operator: 'In', values: ['1'] }] } }],
   });
 });
+
+test('fields whose zero upstream writes are there from the beginning', () => {
+  const pdb = { kind: 'PodDisruptionBudget', apiVersion: 'policy/v1', metadata: { name: 'a' }, spec: { minAvailable: 1 } };
+  const zeros = { currentHealthy: 0, desiredHealthy: 0, disruptionsAllowed: 0, expectedPods: 0 };
+  expect(created(kindNamed('PodDisruptionBudget'), pdb)['status']).toEqual(zeros);
+  const set = { kind: 'StatefulSet', apiVersion: 'apps/v1', metadata: { name: 'a' }, spec: { selector: {}, template } };
+  expect(created(kindNamed('StatefulSet'), set)['status']).toEqual({ replicas: 0, availableReplicas: 0 });
+  const event = { kind: 'Event', apiVersion: 'v1', metadata: { name: 'a' }, involvedObject: {} };
+  expect(created(kindNamed('Event', ''), event)).toMatchObject({ reportingComponent: '', reportingInstance: '' });
+});

@@ -1,7 +1,8 @@
 /** A user's first day: real kubectl, real containerd, images built on the spot. */
+import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { eventually } from '../harness/machine.ts';
-import { createScenario, type Scenario, type ServerNode } from '../harness/node.ts';
+import { end, eventually } from '../harness/machine.ts';
+import { clientTools, createScenario, type Scenario, type ServerNode } from '../harness/node.ts';
 
 const web = (version: string) => ({
   name: `example.test/web:${version}`,
@@ -93,6 +94,11 @@ const fetchWeb = async (): Promise<string> =>
     .stdout;
 
 describe('from a manifest to a running Deployment', () => {
+  test('the node of the server has the role of the control plane', async () => {
+    const role = async () => /^server +Ready +control-plane +/.exec(await node.ok(['get', 'nodes', '--no-headers']))?.[0];
+    await eventually('the node has its role', role);
+  });
+
   test('apply creates everything and rollout status waits for three ready pods', async () => {
     const applied = await node.ok(['apply', '-f', '-'], manifest);
     expect(applied).toContain('deployment.apps/web created');
@@ -117,6 +123,29 @@ describe('from a manifest to a running Deployment', () => {
     expect((await shop('exec', pod, '--', 'sh', '-c', 'echo $POD_NAME')).trim()).toBe(pod.replace('pod/', ''));
     expect((await node.kubectl(['-n', 'shop', 'exec', pod, '--', 'sh', '-c', 'exit 7'])).code).toBe(7);
     expect((await node.kubectl(['-n', 'shop', 'exec', '-i', pod, '--', 'cat'], 'through\n')).stdout).toBe('through\n');
+  });
+
+  test('port-forward carries to a port that is open, and tells what containerd says of one that is closed', async () => {
+    const pod = (await shop('get', 'pods', '-l', 'app=web', '-o', 'name')).trim().split('\n')[0] ?? '';
+    const [enter = '', ...args] = node.host.enter;
+    const words = [clientTools().kubectl, `--kubeconfig=${node.kubeconfig}`, '-n', 'shop', 'port-forward', pod, '18080:8080', '18081:81'];
+    const child = spawn(enter, [...args, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
+    scenario.cleanup.add('port-forward', () => end(child, 'SIGKILL'));
+    let said = '';
+    for (const output of [child.stdout, child.stderr])
+      output.setEncoding('utf8').on('data', (text: string) => {
+        said += text;
+      });
+    await eventually('it forwards', async () => (said.includes('127.0.0.1:18081 -> 81') ? true : undefined));
+    const fetchFrom = async (port: number) => (await node.inside('curl', ['-s', '--max-time', '20', `http://127.0.0.1:${port}/`])).stdout;
+    expect([await fetchFrom(18080), await fetchFrom(18080)]).toEqual(['version 1\n', 'version 1\n']);
+    expect(await fetchFrom(18081)).toBe('');
+    await eventually('the reason is told', async () => (said.includes('connection refused') ? true : undefined));
+    // kubectl quotes what it logs.
+    expect(said.replaceAll('\\', '')).toMatch(
+      /error forwarding port 81 to pod [0-9a-f]{64}, uid : .*failed to connect to localhost:81 inside namespace "[0-9a-f]{64}"/,
+    );
+    await end(child, 'SIGTERM');
   });
 
   test('the pod has a token that the API server accepts', async () => {

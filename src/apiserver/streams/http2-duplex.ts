@@ -1,9 +1,18 @@
 import { type ClientHttp2Stream, constants } from 'node:http2';
 import { Duplex } from 'node:stream';
 
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 /**
  * An HTTP/2 stream as a plain duplex. An Http2Stream says `closed` as soon as both directions have ended on the wire, also
- * while what arrived is still unread, and `pipeline` and `for await` take that for a broken stream.
+ * while what arrived is still unread, and `pipeline` and `for await` take that for a broken stream. Trouble that the node met after it
+ * had accepted comes in the trailer x-k3ts-error and is what reading ends with.
  */
 export function http2Duplex(stream: ClientHttp2Stream): Duplex {
   let ended = false;
@@ -28,6 +37,10 @@ export function http2Duplex(stream: ClientHttp2Stream): Duplex {
   });
   stream.on('data', (chunk: Buffer) => {
     if (!duplex.destroyed && !duplex.push(chunk)) stream.pause();
+  });
+  stream.on('trailers', (trailers) => {
+    const problem = trailers['x-k3ts-error'];
+    if (typeof problem === 'string') duplex.destroy(new Error(decoded(problem)));
   });
   stream.on('end', () => {
     ended = true;

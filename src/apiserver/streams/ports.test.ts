@@ -10,7 +10,9 @@ import { type StreamFixture, startStreams } from './fixture.ts';
 import { controlFrame, dataFrame, fin, frameType } from './spdy.ts';
 import { createHeaderCodec } from './spdy-headers.ts';
 
-/** The node: echoes forwarded ports (port 9 refuses), dials CONNECT targets, answers its own API. */
+const refused = 'error forwarding port 7 to pod 1f, uid : connect: connection refused – 100 %';
+
+/** The node: echoes forwarded ports (port 9 is refused at once, port 7 after the answer has begun), dials CONNECT targets, answers its own API. */
 function agent(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
   const path = String(headers[':path']);
   if (headers[':method'] === 'CONNECT') {
@@ -27,6 +29,12 @@ function agent(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     if (path.endsWith('port=9')) {
       stream.respond({ ':status': 500 });
       stream.end('connection refused');
+      return;
+    }
+    if (path.endsWith('port=7')) {
+      stream.once('wantTrailers', () => stream.sendTrailers({ 'x-k3ts-error': encodeURIComponent(refused) }));
+      stream.respond({ ':status': 200 }, { waitForTrailers: true });
+      stream.end();
       return;
     }
     stream.respond({ ':status': 200 });
@@ -203,7 +211,8 @@ describe('port-forward', () => {
     socket.destroy();
   });
   test.each([
-    ['9', 'connection refused'],
+    ['9', 'error forwarding port 9 to pod: connection refused'],
+    ['7', refused],
     ['x', 'unable to parse'],
   ])('trouble with port %s is told on the error stream', async (port, message) => {
     const duplex = await tunnelled();

@@ -34,6 +34,12 @@ async function toPod(data: SpdyStream, pod: Duplex): Promise<void> {
   if (!pod.destroyed) pod.end();
 }
 
+/** The container runtime's own words, which begin so; what happens on the way there is told alike (kubelet's cri/streaming/portforward). */
+function toldError(port: string, problem: unknown): string {
+  const text = problem instanceof Error ? problem.message : String(problem);
+  return text.startsWith('error forwarding port ') ? text : `error forwarding port ${port} to pod: ${text}`;
+}
+
 /** Carries one connection: the data stream's bytes to the pod and back. Trouble is told on the error stream. */
 async function forward(error: SpdyStream, data: SpdyStream, dial: DialPort, signal: AbortSignal): Promise<void> {
   try {
@@ -44,8 +50,7 @@ async function forward(error: SpdyStream, data: SpdyStream, dial: DialPort, sign
     await error.end();
     await sending;
   } catch (problem) {
-    const text = `error forwarding port ${data.headers['port'] ?? ''} to pod: ${problem instanceof Error ? problem.message : String(problem)}`;
-    await error.write(Buffer.from(text)).catch(() => undefined);
+    await error.write(Buffer.from(toldError(data.headers['port'] ?? '', problem))).catch(() => undefined);
     await error.end().catch(() => undefined);
     await data.reset().catch(() => undefined);
   }

@@ -30,7 +30,10 @@ function join(a: Duplex, b: Duplex): void {
   b.once('error', end).once('close', () => a.destroy());
 }
 
-/** Through containerd, which dials inside the pod's network: for servers that listen on the pod's loopback only. */
+/**
+ * Through containerd, which dials inside the pod's network: for servers that listen on the pod's loopback only. Rejects with what
+ * containerd says when nothing listens there.
+ */
 async function forwardInside(connection: Duplex, sandboxId: string, port: number, cri: Cri): Promise<void> {
   const { url } = await cri.portForward({ podSandboxId: sandboxId, port: [port] });
   const target = new URL(url.replace(/^http/, 'ws'));
@@ -48,7 +51,7 @@ async function forwardInside(connection: Duplex, sandboxId: string, port: number
       const payload = begun.has(channel) ? data.subarray(1) : data.subarray(3);
       begun.add(channel);
       if (payload.length === 0) return;
-      if (channel === 1) connection.destroy(new Error(payload.toString('utf8')));
+      if (channel === 1) reject(new Error(payload.toString('utf8')));
       else if (!connection.write(payload)) {
         socket.pause();
         connection.once('drain', () => socket.resume());
@@ -56,7 +59,7 @@ async function forwardInside(connection: Duplex, sandboxId: string, port: number
     });
     socket.once('close', () => resolve());
     connection.once('close', () => socket.close());
-  });
+  }).finally(() => socket.close());
   connection.end();
 }
 
@@ -66,16 +69,10 @@ export interface ForwardTarget {
   readonly hostNetwork: boolean;
 }
 
-/** Opens the port; gives what to do once the connection is accepted. Rejects when the port does not answer. */
-export async function openPort(target: ForwardTarget, port: number, cri: Cri): Promise<(connection: Duplex) => Promise<void>> {
-  try {
-    const socket = await dial(target.hostNetwork ? '127.0.0.1' : target.podIp, port);
-    return async (connection) => {
-      join(connection, socket);
-      await new Promise<void>((resolve) => socket.once('close', () => resolve()));
-    };
-  } catch (error) {
-    if (target.hostNetwork) throw error;
-    return (connection) => forwardInside(connection, target.sandboxId, port, cri);
-  }
+/** Carries a connection to the port and back, until either side ends it. Rejects when nothing listens there. */
+export async function forwardPort(connection: Duplex, target: ForwardTarget, port: number, cri: Cri): Promise<void> {
+  const socket = await dial(target.hostNetwork ? '127.0.0.1' : target.podIp, port).catch(() => undefined);
+  if (socket === undefined) return await forwardInside(connection, target.sandboxId, port, cri);
+  join(connection, socket);
+  await new Promise<void>((resolve) => socket.once('close', () => resolve()));
 }

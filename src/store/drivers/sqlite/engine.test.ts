@@ -324,6 +324,27 @@ describe('history', () => {
     expect(rowsOf(engine)).toBeLessThan(6);
   });
 
+  test('of which no write is left to remove it goes step by step, and the space with it', () => {
+    using bench = new Bench();
+    const engine = bench.open();
+    let { revision } = one(engine, put('/a', '0'));
+    for (let i = 0; i < 1000; i++) {
+      revision = one(engine, put('/a', 'x'.repeat(5000), revision)).revision;
+      bench.nowMs += 60;
+    }
+    one(engine, put('/b', 'x'));
+    bench.nowMs += 400_000;
+    one(engine, put('/c', 'x'));
+    expect(engine.hasLeftovers).toBe(true);
+    const full = engine.sizes().databaseBytes;
+    while (engine.compactStep());
+    expect(engine.hasLeftovers).toBe(false);
+    expect(engine.sizes().databaseBytes).toBeLessThan(full / 3);
+    engine.moveLog();
+    expect(statSync(bench.file).size).toBe(engine.sizes().databaseBytes);
+    expect(engine.check()).toEqual([]);
+  });
+
   test('a compaction cut short by a crash goes on, and never shows a history with holes', () => {
     using bench = new Bench();
     const engine = bench.open();

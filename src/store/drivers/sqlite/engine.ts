@@ -8,6 +8,7 @@ import { checkWatchable } from '#store/feed.ts';
 import { goBack, skipLost } from '#store/history.ts';
 import { listRange } from '#store/keys.ts';
 import { toStoreError } from './errors.ts';
+import { giveBackPages, hasSparePages } from './free-pages.ts';
 import type { Mark } from './marks.ts';
 import { Marks } from './marks.ts';
 import type { Row } from './pending.ts';
@@ -53,9 +54,6 @@ const compactRows = 256;
 /** History is cut when so many revisions or bytes can be expected to go. */
 const strideRevisions = 1000;
 const strideBytes = 4 * 1024 * 1024;
-const vacuumPages = 64;
-/** Free pages kept in the file, so that writes find room when the disk is full. */
-const slackPages = 256;
 const checkpointFrames = 1000;
 const forcedCheckpointFrames = 8000;
 
@@ -202,12 +200,17 @@ export class Engine {
     this.#compacted = target;
   }
 
-  /** Removes a little of what is compacted, in a transaction of its own; false when nothing is left to do. */
+  /** True when `compactStep` has something to do. */
+  get hasLeftovers(): boolean {
+    return this.#compactDone < this.#compacted || hasSparePages(this.db);
+  }
+
+  /** Removes a little of what is compacted, or gives back a few free pages, in a transaction of its own; false when nothing is left to do. */
   compactStep(): boolean {
-    if (this.#compactDone >= this.#compacted) return false;
-    const done = this.#atomically(() => this.#compactRows(this.#compacted));
-    this.#compactDone = done;
-    return done < this.#compacted;
+    if (this.#compactDone < this.#compacted) this.#compactDone = this.#atomically(() => this.#compactRows(this.#compacted));
+    else if (hasSparePages(this.db)) this.#atomically(() => giveBackPages(this.db));
+    else return false;
+    return true;
   }
 
   /**
@@ -238,7 +241,12 @@ export class Engine {
   checkpoint(idle: boolean): void {
     const frames = this.#frames.get();
     const waiting = (frames?.log ?? 0) - (frames?.checkpointed ?? 0);
-    if (waiting >= (idle ? checkpointFrames : forcedCheckpointFrames)) this.db.pragma('wal_checkpoint(PASSIVE)');
+    if (waiting >= (idle ? checkpointFrames : forcedCheckpointFrames)) this.moveLog();
+  }
+
+  /** Moves all of the write-ahead log into the file. */
+  moveLog(): void {
+    this.db.pragma('wal_checkpoint(PASSIVE)');
   }
 
   sizes(): { readonly databaseBytes: number; readonly freeBytes: number; readonly walBytes: number } {
@@ -406,9 +414,7 @@ export class Engine {
     const done = rows.length < compactRows ? target : (rows.at(-1)?.revision ?? target);
     this.#tables.setMeta('compact_done', done);
     this.#tables.dropGaps(this.#compacted);
-    const free = Number(this.db.pragma('freelist_count', { simple: true }));
-    const spare = Math.max(slackPages, Number(this.db.pragma('page_count', { simple: true })) / 8);
-    if (free > spare) this.db.exec(`PRAGMA incremental_vacuum(${vacuumPages})`);
+    giveBackPages(this.db);
     return done;
   }
 

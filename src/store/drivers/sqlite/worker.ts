@@ -125,7 +125,7 @@ class StoreThread {
         commitSecondsSum: this.#stats.commitSecondsSum + seconds,
         lastCommitSeconds: seconds,
       };
-    } else if (failed) this.#stats = { ...this.#stats, failedCommits: this.#stats.failedCommits + 1 };
+    } else if (failed) this.#countFailure();
     const packed = packResults(results);
     send(this.#port, { type: 'written', results: packed, stats: this.#newStats() }, [packed.numbers.buffer, packed.bytes]);
   }
@@ -148,9 +148,15 @@ class StoreThread {
     try {
       this.#engine.checkpoint(idle);
     } catch {
-      this.#stats = { ...this.#stats, failedCommits: this.#stats.failedCommits + 1 };
+      this.#countFailure();
     }
     this.#armFlush();
+    // What commits could not do by the way; without writes nobody would.
+    if (idle && this.#engine.hasLeftovers) void this.#compact().catch(() => this.#countFailure());
+  }
+
+  #countFailure(): void {
+    this.#stats = { ...this.#stats, failedCommits: this.#stats.failedCommits + 1 };
   }
 
   #armFlush(): void {
@@ -183,7 +189,7 @@ class StoreThread {
         lastCommitSeconds: seconds,
       };
     } catch {
-      this.#stats = { ...this.#stats, failedCommits: this.#stats.failedCommits + 1 };
+      this.#countFailure();
     }
     send(this.#port, { type: 'stats', stats: this.#newStats() });
     this.#maintain(true);
@@ -236,6 +242,8 @@ class StoreThread {
   #compact(): Promise<void> {
     const run = async (): Promise<void> => {
       while (!this.#closed && this.#engine.compactStep()) await nextTick();
+      // The file shrinks when the log's last page is in it.
+      if (!this.#closed) this.#engine.moveLog();
     };
     this.#compacting ??= run().finally(() => {
       this.#compacting = undefined;
