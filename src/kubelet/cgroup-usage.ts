@@ -56,12 +56,3 @@ async function usageV2(dir: string): Promise<Usage> {
 /** What a cgroup (path as in podCgroup; '' is the machine) has used. */
 export const readUsage = (host: CgroupHost, path: string, root = cgroupRoot): Promise<Usage> =>
   host.version === 1 ? usageV1(root, path) : usageV2(join(root, path));
-
-/**
- * How often the kernel has killed a process in a cgroup or below it because memory ran out. Undefined where that cannot
- * be known: cgroup v1 counts each cgroup for itself, and a cgroup that is gone has no count.
- */
-export async function readOomKills(host: CgroupHost, path: string, root = cgroupRoot): Promise<number | undefined> {
-  if (host.version === 1) return undefined;
-  return (await keyedNumbers(join(root, path, 'memory.events'))).get('oom_kill');
-}

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Exec } from '#platform/exec.ts';
 import { createLogger } from '#platform/log.ts';
-import { readOomKills, readUsage } from './cgroup-usage.ts';
+import { readUsage } from './cgroup-usage.ts';
 import { createCgroups } from './cgroups.ts';
 import { podCgroupPath } from './pods/resources.ts';
 import { createSlices } from './systemd-slices.ts';
@@ -102,12 +102,4 @@ test('what a cgroup of v2 uses is read from it, and of the machine itself from w
   await writeFile(join(root.path, 'cpu.stat'), 'usage_usec 7\n');
   await writeFile(join(root.path, 'memory.stat'), 'anon 1000\nfile 3000\ninactive_file 500\n');
   expect(await readUsage(v2, '', root.path)).toMatchObject({ cpuNanos: 7000, memoryBytes: 4000, workingSetBytes: 3500 });
-});
-
-test('the kernel’s count of processes killed for want of memory is read on v2, and unknown elsewhere', async () => {
-  await using root = await folder();
-  await writeFile(join(root.path, 'memory.events'), 'low 0\nhigh 0\nmax 9\noom 2\noom_kill 1\n');
-  expect(await readOomKills(v2, '', root.path)).toBe(1);
-  expect(await readOomKills(v2, 'gone', root.path)).toBeUndefined();
-  expect(await readOomKills({ version: 1, systemd: false, swap: false }, '', root.path)).toBeUndefined();
 });

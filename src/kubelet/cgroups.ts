@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import type { Exec } from '#platform/exec.ts';
 import type { Logger } from '#platform/log.ts';
 import { type CgroupHost, cgroupRoot, exists } from './cgroup-host.ts';
-import { readOomKills } from './cgroup-usage.ts';
 import { type CgroupLimits, cpuShares, cpuWeight, type PodCgroup, type QosClass, tierCgroupPath } from './pods/resources.ts';
 import { createSlices } from './systemd-slices.ts';
 
@@ -22,8 +21,6 @@ export interface Cgroups {
   readonly remove: (path: string) => Promise<void>;
   /** Removes what `prepare` made, where no pod is left in it. */
   readonly removeTiers: () => Promise<void>;
-  /** How often memory ran out in a pod, as far as the kernel tells. */
-  readonly oomKills: (path: string) => Promise<number | undefined>;
 }
 
 async function write(file: string, value: string, log: Logger): Promise<void> {
@@ -114,6 +111,5 @@ export function createCgroups(host: CgroupHost, deps: CgroupDeps): Cgroups {
         if (!used.includes(true)) await remove(path);
       }
     },
-    oomKills: (path) => readOomKills(host, path, root),
   };
 }

@@ -22,6 +22,7 @@ import { rotateLogs } from './logs/rotate.ts';
 import { createNodeAgent } from './node/agent.ts';
 import { keepLease } from './node/lease.ts';
 import { type Machine, readMachine } from './node/machine.ts';
+import { createOomLog, type OomLog } from './oom-log.ts';
 import { containerFieldPath, type PodContext } from './pods/context.ts';
 import { type ClusterDns, parseResolvConf } from './pods/dns.ts';
 import { createPodManager, type PodManager } from './pods/manager.ts';
@@ -99,7 +100,15 @@ interface Hooks {
   admitted: (uid: string) => readonly Pod[];
 }
 
-function buildContext(options: KubeletOptions, machine: Machine, cgroups: Cgroups, tasks: TaskGroup, hooks: Hooks): PodContext {
+interface ContextParts {
+  readonly machine: Machine;
+  readonly cgroups: Cgroups;
+  readonly kernel: OomLog;
+  readonly tasks: TaskGroup;
+  readonly hooks: Hooks;
+}
+
+function buildContext(options: KubeletOptions, { machine, cgroups, kernel, tasks, hooks }: ContextParts): PodContext {
   const { client, clock, random, exec, paths } = options;
   const log = options.log.child('kubelet');
   const cri = createCri(options.endpoint);
@@ -155,6 +164,7 @@ function buildContext(options: KubeletOptions, machine: Machine, cgroups: Cgroup
     prober: createProber({ run: runProbe(() => cri), clock, random, event }),
     statuses: createStatusWriter({ client, clock, log, signal: tasks.signal }),
     cgroups,
+    killedByKernel: kernel.killed,
     node,
     memoryCapacity: machine.memoryBytes,
     clusterDns: { servers: options.clusterDns, domain: options.clusterDomain } satisfies ClusterDns,
@@ -179,7 +189,7 @@ export function createKubelet(options: KubeletOptions): Kubelet {
   let parts: KubeletParts | undefined;
   let notReady: string | undefined = 'the kubelet has not started';
   let close = (): void => undefined;
-  let closeMirrors = async (): Promise<void> => undefined;
+  let closeOthers = async (): Promise<void> => undefined;
 
   async function start(): Promise<void> {
     await mkdir(join(options.paths.root, 'pods'), { recursive: true, mode: 0o750 });
@@ -187,7 +197,8 @@ export function createKubelet(options: KubeletOptions): Kubelet {
     const cgroups = createCgroups(await detectCgroups(), { exec, log });
     await cgroups.prepare({ milliCpu: machine.milliCpu, memoryBytes: machine.memoryBytes });
     const hooks: Hooks = { own: () => undefined, admitted: () => [] };
-    const context = buildContext(options, machine, cgroups, tasks, hooks);
+    const kernel = createOomLog(log);
+    const context = buildContext(options, { machine, cgroups, kernel, tasks, hooks });
     const podInformer = options.informers.informer(pods, { fieldSelector: `spec.nodeName=${options.node.name}` });
     const events = createEventSource(options.endpoint, { clock, log });
     const mirrors = createMirrorPods({ client: options.client, clock, log, node: context.nodeObject, linked: context.statuses.link });
@@ -232,7 +243,9 @@ export function createKubelet(options: KubeletOptions): Kubelet {
       rotateLogs({ manager, cri: context.cri, clock, log, maxBytes: settings.logMaxBytes, maxFiles: settings.logMaxFiles }, signal),
     );
     notReady = 'the pods of this node are not known yet';
-    closeMirrors = mirrors.close;
+    closeOthers = async () => {
+      await Promise.all([mirrors.close(), kernel.close()]);
+    };
     close = () => {
       events.close();
       context.volumes.close();
@@ -245,7 +258,7 @@ export function createKubelet(options: KubeletOptions): Kubelet {
     stop: async () => {
       notReady = 'the kubelet is stopped';
       await tasks.close();
-      await closeMirrors();
+      await closeOthers();
       if (parts !== undefined) await Promise.all([parts.context.configMaps.close(), parts.context.secrets.close()]);
       close();
       close = () => undefined;

@@ -29,6 +29,8 @@ export interface PodContext {
   readonly prober: Prober;
   readonly statuses: StatusWriter;
   readonly cgroups: Cgroups;
+  /** Whether the kernel killed a process of the container because memory ran out. */
+  readonly killedByKernel: (containerId: string) => Promise<boolean>;
   readonly node: () => NodeFacts;
   readonly memoryCapacity: number;
   readonly clusterDns: ClusterDns;

@@ -1,8 +1,4 @@
-/**
- * Which containers of a pod ended because memory ran out. containerd learns it from the container's own cgroup, which
- * systemd often has removed before containerd looks (containerd issue 8893, and PR 12714: not to be mended there). The
- * kernel counts each such kill in the pod's cgroup too, which is still there.
- */
+/** Which containers of a pod ended because memory ran out: what the runtime says, and what it has missed. */
 import type { ContainerStatus, Pod } from '#kube/generated/core-v1.ts';
 import type { ContainerRecord } from './runtime.ts';
 
@@ -24,20 +20,16 @@ function toldBefore(pod: Pod | undefined): readonly string[] {
     .flatMap((ended) => (ended?.reason === reason && ended.containerID !== undefined ? [ended.containerID.replace(/^.*:\/\//, '')] : []));
 }
 
-/** `kills` counts the kills in the pod's cgroup since it was made; undefined where that is not known. */
-export function createOomWatch(pod: Pod | undefined, kills: () => Promise<number | undefined>): OomWatch {
+/** `killedByKernel` tells whether the kernel's log has the container. */
+export function createOomWatch(pod: Pod | undefined, killedByKernel: (id: string) => Promise<boolean>): OomWatch {
   const killed = new Set(toldBefore(pod));
   const ended = new Set<string>();
-  let count: number | undefined;
   return {
     observe: async (records) => {
-      const now = (await kills()) ?? count ?? 0;
-      const more = count !== undefined && now > count;
-      count = now;
       for (const { id, state, exitCode } of records) {
-        if (state !== 'exited' || ended.has(id)) continue;
+        if (state !== 'exited' || exitCode !== killedBySignal || ended.has(id)) continue;
         ended.add(id);
-        if (more && exitCode === killedBySignal) killed.add(id);
+        if (await killedByKernel(id)) killed.add(id);
       }
       for (const set of [ended, killed]) for (const id of set) if (!records.some((r) => r.id === id)) set.delete(id);
       return records.map((record) => (record.state === 'exited' && killed.has(record.id) ? { ...record, reason } : record));

@@ -83,8 +83,7 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
     phase: 'syncing',
     startedMs: clock.now(),
   };
-  const cgroup = (): string | undefined => (state.pod === undefined ? undefined : podCgroup(state.pod, context.cgroups.host.systemd).path);
-  const oom = createOomWatch(initial, async () => context.cgroups.oomKills(cgroup() ?? ''));
+  const oom = createOomWatch(initial, context.killedByKernel);
   let removed = initial === undefined;
   let finished = false;
   let seeded = false;
@@ -263,8 +262,7 @@ export function createPodWorker(context: PodContext, identity: PodIdentity, init
   async function tearDown(): Promise<void> {
     if (tornDown) return;
     await context.volumes.tearDown(identity.uid);
-    const path = cgroup();
-    if (path !== undefined) await context.cgroups.remove(path);
+    if (state.pod !== undefined) await context.cgroups.remove(podCgroup(state.pod, context.cgroups.host.systemd).path);
     tornDown = true;
   }
 
