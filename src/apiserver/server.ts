@@ -1,6 +1,7 @@
 /** The API server, put together. */
+import { createCel } from '#kube/cel.ts';
 import type { KindDef } from '#kube/kind.ts';
-import { customResourceDefinitions, services } from '#kube/refs.ts';
+import { customResourceDefinitions, services, validatingAdmissionPolicies } from '#kube/refs.ts';
 import { TaskGroup } from '#lib/task-group.ts';
 import { Turns } from '#lib/turns.ts';
 import type { Clock } from '#platform/clock.ts';
@@ -9,6 +10,7 @@ import type { Random } from '#platform/random.ts';
 import type { StoreStats, WatchCache } from '#store/contract.ts';
 import { type AdmissionMetrics, createAdmissionMetrics } from './admission/admission-metrics.ts';
 import { createAdmissionChain } from './admission/chain.ts';
+import { createPolicyStatusKeeper } from './admission/policy-status.ts';
 import type { CallWebhook } from './admission/webhook-client.ts';
 import { createAggregation } from './aggregation/aggregation.ts';
 import type { RemoteAccess } from './aggregation/target.ts';
@@ -162,6 +164,13 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     release: (name, signal) => releaseDefinition(handle, name, signal),
   });
   const admissionMetrics = createAdmissionMetrics(metrics.registry);
+  const policyStatus = createPolicyStatusKeeper({
+    cel: createCel(),
+    objects,
+    authorize: options.authorize,
+    log,
+    transport: createInProcessTransport({ handle: (request) => handle(request) }, systemUser, 'kube-apiserver'),
+  });
   const core: Core = {
     cache,
     registry,
@@ -175,6 +184,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     hooks: new Map([
       ['/services', allocator.hooks],
       ['apiextensions.k8s.io/customresourcedefinitions', definitions.hooks],
+      ['admissionregistration.k8s.io/validatingadmissionpolicies', policyStatus.hooks],
     ]),
   };
   const openRoutes = options.extraRoutes.filter((r) => r.access === 'none');
@@ -213,6 +223,8 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   if (registry.resource('apiextensions.k8s.io', 'v1', 'customresourcedefinitions') !== undefined)
     for (const crd of objects.list(customResourceDefinitions, '')) definitions.adopt(crd);
   hooks.done('crd-informer-synced');
+  if (registry.resource('admissionregistration.k8s.io', 'v1', 'validatingadmissionpolicies') !== undefined)
+    for (const policy of objects.list(validatingAdmissionPolicies, '')) policyStatus.adopt(policy);
   const tasks = new TaskGroup();
   tasks.spawn(aggregation.run);
   tasks.spawn((signal) => expireObjects({ cache, clock, log, kinds: () => registry.all().map((r) => r.def) }, signal));
@@ -233,6 +245,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     },
     close: async () => {
       await tasks.close();
+      await policyStatus.close();
       await definitions.close();
       await addresses.settled();
     },

@@ -67,12 +67,12 @@ function plainScope(cel: Cel, options: ScopeOptions): { scope: CelScope; types: 
   const scope = cel.scope();
   const types = typeBuilder(scope, resolve);
   const { types: given } = options;
-  const object = given === undefined ? 'dyn' : types.typeOf(given.object, true).name;
+  const object = given === undefined ? 'dyn' : types.typeOf(given.object).name;
   scope.declareVariable('object', object);
   scope.declareVariable('oldObject', object);
   scope.declareVariable('request', types.typeOf(requestSchema).name);
   scope.declareVariable('namespaceObject', types.typeOf(namespaceSchema).name);
-  if (options.params) scope.declareVariable('params', given?.params === undefined ? 'dyn' : types.typeOf(given.params, true).name);
+  if (options.params) scope.declareVariable('params', given?.params === undefined ? 'dyn' : types.typeOf(given.params).name);
   return { scope, types };
 }
 

@@ -412,3 +412,62 @@ describe('webhook calls', () => {
     expect(text).toContain('apiserver_admission_controller_admission_duration_seconds_count{name="ValidatingAdmissionWebhook"');
   });
 });
+
+describe('the status of a ValidatingAdmissionPolicy', () => {
+  const path = `${registration}/validatingadmissionpolicies`;
+  const policy = (spec: object): object => ({
+    metadata: { name: 'p' },
+    spec: {
+      matchConstraints: {
+        resourceRules: [{ operations: ['*'], apiGroups: ['apps'], apiVersions: ['v1'], resources: ['deployments', 'daemonsets'] }],
+      },
+      ...spec,
+    },
+  });
+  /** The status once it has been written for the policy's generation. */
+  async function checked(): Promise<unknown> {
+    for (;;) {
+      const { object } = await call('GET', `${path}/p`);
+      const { metadata, status } = object as unknown as { metadata: { generation: number }; status?: { observedGeneration?: number } };
+      if (status?.observedGeneration === metadata.generation) return status;
+      await new Promise((resolve) => void setImmediate(resolve));
+    }
+  }
+
+  test('tells what does not fit the types of what the policy matches', async () => {
+    await create(
+      path,
+      policy({
+        variables: [{ name: 'n', expression: 'object.spec.replicas' }],
+        validations: [
+          { expression: 'object.metadata.labels.size() > 0 && object.spec.template.spec.containers.all(c, c.image != "")' },
+          { expression: 'object.spec.replicas > 1', messageExpression: "'only ' + string(variables.n)" },
+        ],
+      }),
+    );
+    expect(await checked()).toEqual({
+      observedGeneration: 1,
+      typeChecking: {
+        expressionWarnings: [
+          {
+            fieldRef: 'spec.validations[1].expression',
+            warning:
+              "apps/v1, Kind=DaemonSet: ERROR: <input>:1:13: undefined field 'replicas'\n | object.spec.replicas > 1\n | ............^\n",
+          },
+        ],
+      },
+    });
+  });
+
+  test('follows a change, and is empty where all fits', async () => {
+    await create(path, policy({ validations: [{ expression: 'object.spec.nothing == 1' }] }));
+    await checked();
+    await call(
+      'PATCH',
+      `${path}/p`,
+      policy({ validations: [{ expression: 'object.spec.minReadySeconds == 1' }] }),
+      'application/merge-patch+json',
+    );
+    expect(await checked()).toEqual({ observedGeneration: 2, typeChecking: {} });
+  });
+});
