@@ -95,20 +95,29 @@ const scopesOf = (quota: ResourceQuota): Scope[] => [
   ...(quota.spec?.scopeSelector?.matchExpressions ?? []).map((e) => ({ ...e, values: e.values ?? [] })),
 ];
 
-function matchesPriorityClass(scope: Scope, name: string): boolean {
+/** Whether a scope's selector chooses an object that names these classes. */
+function matchesClasses(scope: Scope, names: readonly string[]): boolean {
+  const given = names.filter((name) => name !== '');
   switch (scope.operator) {
     case 'Exists':
-      return name !== '';
+      return given.length > 0;
     case 'DoesNotExist':
-      return name === '';
+      return given.length === 0;
     case 'In':
-      return scope.values.includes(name);
+      return given.some((name) => scope.values.includes(name));
     case 'NotIn':
-      return !scope.values.includes(name);
+      return given.length === 0 || given.some((name) => !scope.values.includes(name));
     default:
       return false;
   }
 }
+
+/** The volume attributes classes that a claim has, is to have or is being given. */
+const attributesClasses = ({ spec, status }: PersistentVolumeClaim): string[] => [
+  spec?.volumeAttributesClassName ?? '',
+  status?.currentVolumeAttributesClassName ?? '',
+  status?.modifyVolumeStatus?.targetVolumeAttributesClassName ?? '',
+];
 
 function matchesPodScope(scope: Scope, spec: PodSpec): boolean {
   switch (scope.scopeName) {
@@ -121,7 +130,7 @@ function matchesPodScope(scope: Scope, spec: PodSpec): boolean {
     case 'NotBestEffort':
       return !isBestEffort(spec);
     case 'PriorityClass':
-      return matchesPriorityClass(scope, spec.priorityClassName ?? '');
+      return matchesClasses(scope, [spec.priorityClassName ?? '']);
     case 'CrossNamespacePodAffinity':
       return hasCrossNamespaceAffinity(spec);
     default:
@@ -129,7 +138,7 @@ function matchesPodScope(scope: Scope, spec: PodSpec): boolean {
   }
 }
 
-/** Whether an object falls under a quota's scopes. Scopes speak of pods: other objects fall under quotas without any. */
+/** Whether an object falls under a quota's scopes. Scopes speak of pods and claims: other objects fall under quotas without any. */
 export function inQuotaScopes(
   quota: ResourceQuota,
   resource: { readonly group: string; readonly plural: string },
@@ -137,6 +146,10 @@ export function inQuotaScopes(
 ): boolean {
   const scopes = scopesOf(quota);
   if (scopes.length === 0) return true;
+  if (resource.group === '' && resource.plural === 'persistentvolumeclaims') {
+    const classes = attributesClasses(object as PersistentVolumeClaim);
+    return scopes.every((s) => s.scopeName === 'VolumeAttributesClass' && matchesClasses(s, classes));
+  }
   if (resource.group !== '' || resource.plural !== 'pods') return false;
   const { spec } = object as Pod;
   return spec !== undefined && scopes.every((s) => matchesPodScope(s, spec));

@@ -1,8 +1,21 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import type { PodSpec } from '#kube/generated/core-v1.ts';
-import { configMaps, deployments, leases, namespaces, nodes, pods, priorityClasses, serviceAccounts } from '#kube/refs.ts';
+import {
+  certificateSigningRequests,
+  configMaps,
+  deployments,
+  leases,
+  namespaces,
+  nodes,
+  pods,
+  priorityClasses,
+  serviceAccounts,
+} from '#kube/refs.ts';
+import { createRequest } from '#lib/x509.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
 import { seededRandom } from '#platform/random.ts';
+import type { Authorize } from '../contract.ts';
 import { fakeObjects } from '../fake-objects.ts';
 import { createDefaultTolerationSeconds } from './default-toleration-seconds.ts';
 import { createNamespaceLifecycle } from './namespace-lifecycle.ts';
@@ -238,7 +251,9 @@ describe('NodeRestriction', () => {
     apiVersion: 'v1',
     metadata: { name: 'theirs', namespace: 'default', uid: 'theirs-uid' },
   });
-  const plugins = [createNodeRestriction(objects)];
+  let allowed = '';
+  const authorize: Authorize = (a) => ({ decision: a.resource === allowed ? 'allow' : 'noOpinion', reason: '' });
+  const plugins = [createNodeRestriction({ objects, authorize })];
   const user = { name: 'system:node:n1', groups: ['system:nodes', 'system:authenticated'] };
   const owner = { apiVersion: 'v1', kind: 'Node', name: 'n1', uid: 'node-uid', controller: true };
   const mirror = (spec: object = {}, metadata: object = {}): object =>
@@ -340,5 +355,42 @@ describe('NodeRestriction', () => {
     ],
   ])('refused: %s', async (message, ref, options) => {
     await expect(ask(plugins, ref, { ...options, user })).rejects.toThrow(message);
+  });
+
+  test('a node asks for tokens of audiences that a CSI driver wants, or that it has the right to', async () => {
+    objects.put({
+      apiVersion: 'storage.k8s.io/v1',
+      kind: 'CSIDriver',
+      metadata: { name: 'd' },
+      spec: { tokenRequests: [{ audience: 'disk' }] },
+    });
+    objects.put({ apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name: 'pv' }, spec: { csi: { driver: 'd' } } });
+    const claim = { metadata: { name: 'c', namespace: 'default' }, spec: { volumeName: 'pv' } };
+    objects.put({ apiVersion: 'v1', kind: 'PersistentVolumeClaim', ...claim });
+    const spec = { nodeName: 'n1', containers: [], volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'c' } }] };
+    objects.put({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'disk', namespace: 'default', uid: 'disk-uid' }, spec });
+    const request = (audience: string) =>
+      ask(plugins, serviceAccounts, {
+        subresource: 'token',
+        name: 'd',
+        user,
+        object: token({ ...bound, name: 'disk', uid: 'disk-uid' }, [audience]),
+      });
+    await expect(request('disk')).resolves.toBeDefined();
+    await expect(request('other')).rejects.toThrow('audience "other" not found in pod spec volume');
+    allowed = 'other';
+    await expect(request('other')).resolves.toBeDefined();
+  });
+
+  test('a node asks for certificates in its own name', async () => {
+    const csr = (commonName: string, signerName = 'kubernetes.io/kubelet-serving') => {
+      const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+      const pem = createRequest(privateKey, { commonName, organizations: ['system:nodes'] });
+      return { metadata: { name: 'c' }, spec: { signerName, request: Buffer.from(pem).toString('base64') } };
+    };
+    const request = (object: object) => ask(plugins, certificateSigningRequests, { object, user });
+    await expect(request(csr('system:node:n1'))).resolves.toBeDefined();
+    await expect(request(csr('system:node:n2'))).rejects.toThrow('can only create a node CSR with CN=system:node:n1');
+    await expect(request(csr('else', 'example.com/own'))).resolves.toBeDefined();
   });
 });

@@ -76,7 +76,7 @@ export function createAdmissionPlugins(deps: AdmissionDeps): readonly AdmissionP
     limitPodHardAntiAffinityTopology,
     createLimitRanger(objects),
     createServiceAccount(deps),
-    createNodeRestriction(objects),
+    createNodeRestriction(deps),
     taintNodesByCondition,
     alwaysPullImages,
     createPodSecurity(objects, configuration.podSecurity),

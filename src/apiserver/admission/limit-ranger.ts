@@ -64,8 +64,11 @@ function admitPod(r: AdmissionRequest, ranges: readonly LimitRange[]): void {
   r.object.metadata = { ...r.object.metadata, annotations };
 }
 
+const isOfPod = (r: AdmissionRequest): boolean => r.def.ref.group === '' && r.def.ref.plural === 'pods';
+const isResize = (r: AdmissionRequest): boolean => isOfPod(r) && r.subresource === 'resize' && r.operation === 'UPDATE';
+
 function itemErrors(r: AdmissionRequest, item: Item): string[] {
-  if (!isPod(r)) {
+  if (!isOfPod(r)) {
     const claim = objectAs<PersistentVolumeClaim>(r);
     return item.type === 'PersistentVolumeClaim' ? limitErrors.claim(item, claim.spec?.resources?.requests ?? {}) : [];
   }
@@ -79,10 +82,10 @@ export function createLimitRanger(objects: Pick<ObjectReader, 'list'>): Admissio
   const rangesOf = (r: AdmissionRequest): readonly LimitRange[] => objects.list(limitRanges, r.namespace);
   return {
     name: 'LimitRanger',
-    // Containers of a pod do not change, so updates need no second look.
-    handles: (r) => isPod(r, 'CREATE') || isResource(r, '', 'persistentvolumeclaims', 'CREATE', 'UPDATE'),
+    // Containers of a pod do not change but by a resize, so updates need no second look.
+    handles: (r) => isPod(r, 'CREATE') || isResize(r) || isResource(r, '', 'persistentvolumeclaims', 'CREATE', 'UPDATE'),
     admit: (r) => {
-      if (isPod(r)) admitPod(r, rangesOf(r));
+      if (isOfPod(r) && r.object?.metadata.deletionTimestamp === undefined) admitPod(r, rangesOf(r));
     },
     validate: (r) => {
       if (r.object?.metadata.deletionTimestamp !== undefined) return;

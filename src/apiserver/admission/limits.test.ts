@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { PodSpec } from '#kube/generated/core-v1.ts';
-import { configMaps, ingresses, persistentVolumeClaims, pods, services } from '#kube/refs.ts';
+import { configMaps, ingresses, persistentVolumeClaims, pods, resourceQuotas, services } from '#kube/refs.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
 import { fakeObjects } from '../fake-objects.ts';
 import { createLimitRanger } from './limit-ranger.ts';
@@ -160,6 +160,96 @@ describe('ResourceQuota', () => {
     await ask(high.plugins, pods, { object: pod() });
     await expect(ask(high.plugins, pods, { object: pod({}, { priorityClassName: 'high' }) })).rejects.toThrow('exceeded quota');
   });
+});
+
+describe('ResourceQuota of what changes', () => {
+  const quota = (
+    hard: Record<string, string>,
+    spec: object = {},
+    status: object = { hard, used: Object.fromEntries(Object.keys(hard).map((k) => [k, '0'])) },
+  ) => {
+    const objects = fakeObjects();
+    objects.put({
+      apiVersion: 'v1',
+      kind: 'ResourceQuota',
+      metadata: { name: 'q', namespace: 'default' },
+      spec: { hard, ...spec },
+      status,
+    });
+    const used = (): unknown => objects.get(resourceQuotas, 'default', 'q')?.status?.used;
+    return { plugins: [createResourceQuota({ objects, clock: fakeClock() })], used };
+  };
+  const attributes = (operator: string, ...values: string[]) => ({
+    scopeSelector: { matchExpressions: [{ scopeName: 'VolumeAttributesClass', operator, values }] },
+  });
+
+  test('a resize of a pod is charged for what it adds', async () => {
+    const { plugins, used } = quota({ 'requests.cpu': '1' });
+    const resize = (cpu: string) =>
+      ask(plugins, pods, {
+        operation: 'UPDATE',
+        subresource: 'resize',
+        object: pod({ requests: { cpu } }),
+        oldObject: pod({ requests: { cpu: '300m' } }),
+      });
+    await resize('800m');
+    expect(used()).toEqual({ 'requests.cpu': '500m' });
+    await expect(resize('900m')).rejects.toThrow(
+      'exceeded quota: q, requested: requests.cpu=600m, used: requests.cpu=500m, limited: requests.cpu=1',
+    );
+  });
+
+  test('a claim counts by its volume attributes class, whole when it comes under a quota anew', async () => {
+    const { plugins, used } = quota({ persistentvolumeclaims: '1' }, attributes('In', 'gold'));
+    const change = (from: string, to: string) =>
+      ask(plugins, persistentVolumeClaims, {
+        operation: 'UPDATE',
+        object: claim('1Gi', { volumeAttributesClassName: to }),
+        oldObject: claim('1Gi', { volumeAttributesClassName: from }),
+      });
+    await ask(plugins, persistentVolumeClaims, { object: claim('1Gi') });
+    await change('gold', 'gold');
+    expect(used()).toEqual({ persistentvolumeclaims: '0' });
+    await change('silver', 'gold');
+    expect(used()).toEqual({ persistentvolumeclaims: '1' });
+    await expect(change('silver', 'gold')).rejects.toThrow('exceeded quota');
+  });
+
+  test('what a controller writes into a status is charged but not refused', async () => {
+    const { plugins, used } = quota({ 'requests.storage': '512Mi' });
+    const status = { allocatedResources: { storage: '3Gi' } };
+    await ask(plugins, persistentVolumeClaims, {
+      operation: 'UPDATE',
+      subresource: 'status',
+      object: { ...claim('2Gi'), status },
+      oldObject: claim('2Gi'),
+    });
+    expect(used()).toEqual({ 'requests.storage': '1Gi' });
+  });
+
+  test('a quota that has not been counted yet limits nothing, and events are not counted', async () => {
+    const fresh = quota({ pods: '0' }, {}, {});
+    await expect(ask(fresh.plugins, pods, { object: pod() })).resolves.toBeDefined();
+    const events = { ...pods, plural: 'events', kind: 'Event' } as never;
+    await expect(ask(quota({ 'count/events': '0' }).plugins, events, { object: { metadata: { name: 'e' } } })).resolves.toBeDefined();
+  });
+
+  test('any resource may be counted, custom ones too', async () => {
+    const { plugins } = quota({ 'count/widgets.example.com': '1' });
+    const widgets = { ...pods, group: 'example.com', plural: 'widgets', kind: 'Widget' } as never;
+    await ask(plugins, widgets, { object: { metadata: { name: 'a' } } });
+    await expect(ask(plugins, widgets, { object: { metadata: { name: 'b' } } })).rejects.toThrow(
+      'widgets.example.com "b" is forbidden: exceeded quota: q, requested: count/widgets.example.com=1, used: count/widgets.example.com=1, limited: count/widgets.example.com=1',
+    );
+  });
+});
+
+test('LimitRanger looks at a resize as at a new pod', async () => {
+  const objects = fakeObjects();
+  const limits = [{ type: 'Container', max: { cpu: '1' } }];
+  objects.put({ apiVersion: 'v1', kind: 'LimitRange', metadata: { name: 'l', namespace: 'default' }, spec: { limits } });
+  const resize = { operation: 'UPDATE', subresource: 'resize', oldObject: pod(), object: pod({ limits: { cpu: '2' } }) } as const;
+  await expect(ask([createLimitRanger(objects)], pods, resize)).rejects.toThrow('maximum cpu usage per Container is 1, but limit is 2');
 });
 
 describe('storage and ingress defaults', () => {

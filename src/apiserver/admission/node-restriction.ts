@@ -2,7 +2,8 @@
  * Limits what a node's own credentials may write to that node, its pods and its leases
  * (k8s.io/kubernetes plugin/pkg/admission/noderestriction).
  */
-import type { TokenRequest } from '#kube/generated/authentication-v1.ts';
+import { requestOf, signerNames } from '#kube/certificate-requests.ts';
+import type { CertificateSigningRequest } from '#kube/generated/certificates-v1.ts';
 import type { Node, PersistentVolumeClaim, Pod } from '#kube/generated/core-v1.ts';
 import type { ResourceSlice } from '#kube/generated/resource-v1.ts';
 import { jsonEqual } from '#kube/json-value.ts';
@@ -11,6 +12,7 @@ import { notFound } from '#kube/status-error.ts';
 import type { AdmissionPlugin, AdmissionRequest, ObjectReader, UserInfo } from '../contract.ts';
 import { denied, objectAs, oldObjectAs } from './attributes.ts';
 import { checkMirrorPodCreate } from './node-restriction-pods.ts';
+import { checkNodeToken, type NodeTokenDeps } from './node-restriction-tokens.ts';
 
 type Objects = Pick<ObjectReader, 'get'>;
 
@@ -135,29 +137,20 @@ function checkClaim(r: AdmissionRequest, node: string): void {
   }
 }
 
-/** The audiences for which a pod has token volumes. */
-function podAudiences(pod: Pod): Set<string> {
-  const sources = pod.spec?.volumes?.flatMap((v) => v.projected?.sources ?? []) ?? [];
-  return new Set(sources.flatMap((s) => (s.serviceAccountToken === undefined ? [] : [s.serviceAccountToken.audience ?? ''])));
-}
+const nodeSigners: readonly string[] = [signerNames.kubeletClient, signerNames.kubeletServing];
 
-function checkToken(r: AdmissionRequest, node: string, objects: Objects): void {
-  if (r.operation !== 'CREATE' || r.subresource !== 'token') return;
-  const { boundObjectRef: bound, audiences = [] } = objectAs<TokenRequest>(r).spec ?? {};
-  if (bound?.apiVersion !== 'v1' || bound.kind !== 'Pod' || !bound.name) throw denied(r, 'node requested token not bound to a pod');
-  if (!bound.uid) throw denied(r, 'node requested token with a pod binding without a uid');
-  const pod = existingPod(objects, r, bound.name);
-  if (pod.metadata.uid !== bound.uid) {
-    throw denied(
-      r,
-      `the UID in the bound object reference (${bound.uid}) does not match the UID in record. The object might have been deleted and then recreated`,
-    );
+/** A node asks for certificates in its own name only. */
+function checkCsr(r: AdmissionRequest): void {
+  if (r.operation !== 'CREATE' || r.subresource !== '') return;
+  const csr = objectAs<CertificateSigningRequest>(r);
+  if (!nodeSigners.includes(csr.spec.signerName)) return;
+  let name: string;
+  try {
+    name = requestOf(csr).subject.commonName;
+  } catch (error) {
+    throw denied(r, `unable to parse csr: ${error instanceof Error ? error.message : String(error)}`);
   }
-  if (pod.spec?.nodeName !== node) throw denied(r, 'node requested token bound to a pod scheduled on a different node');
-  if (audiences.length > 1) throw denied(r, 'node may only request 0 or 1 audiences');
-  const audience = audiences[0] ?? '';
-  const csi = pod.spec.volumes?.some((v) => v.csi !== undefined || v.persistentVolumeClaim !== undefined) ?? false;
-  if (!csi && !podAudiences(pod).has(audience)) throw denied(r, `audience "${audience}" not found in pod spec volume`);
+  if (name !== r.user.name) throw denied(r, `can only create a node CSR with CN=${r.user.name}`);
 }
 
 function checkOwnName(r: AdmissionRequest, node: string, why: string): void {
@@ -174,10 +167,10 @@ function checkSlice(r: AdmissionRequest, node: string): void {
   }
 }
 
-type Check = (r: AdmissionRequest, node: string, objects: Objects) => void;
+type Check = (r: AdmissionRequest, node: string, deps: NodeTokenDeps) => void | Promise<void>;
 
 const checks: Readonly<Record<string, Check>> = {
-  '/pods': (r, node, objects) => {
+  '/pods': (r, node, { objects }) => {
     if (r.subresource === '') checkPod(r, node, objects);
     else if (r.subresource === 'status') checkPodStatus(r, node);
     else if (r.subresource === 'eviction') checkEviction(r, node, objects);
@@ -185,7 +178,8 @@ const checks: Readonly<Record<string, Check>> = {
   },
   '/nodes': checkNode,
   '/persistentvolumeclaims': checkClaim,
-  '/serviceaccounts': checkToken,
+  '/serviceaccounts': checkNodeToken,
+  'certificates.k8s.io/certificatesigningrequests': checkCsr,
   'coordination.k8s.io/leases': (r, node) => {
     if (r.namespace !== leaseNamespace) throw denied(r, `can only access leases in the "${leaseNamespace}" system namespace`);
     checkOwnName(r, node, 'can only access node lease with the same name as the requesting node');
@@ -194,7 +188,7 @@ const checks: Readonly<Record<string, Check>> = {
   'resource.k8s.io/resourceslices': checkSlice,
 };
 
-export function createNodeRestriction(objects: Objects): AdmissionPlugin {
+export function createNodeRestriction(deps: NodeTokenDeps): AdmissionPlugin {
   const checkOf = (r: AdmissionRequest): Check | undefined => {
     const key = `${r.def.ref.group}/${r.def.ref.plural}`;
     return Object.hasOwn(checks, key) ? checks[key] : undefined;
@@ -205,7 +199,7 @@ export function createNodeRestriction(objects: Objects): AdmissionPlugin {
     admit: (r) => {
       const node = nodeOf(r.user);
       if (node === '') throw denied(r, `could not determine node from user "${r.user.name}"`);
-      if (node !== undefined) checkOf(r)?.(r, node, objects);
+      return node === undefined ? undefined : checkOf(r)?.(r, node, deps);
     },
   };
 }

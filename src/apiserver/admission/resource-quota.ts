@@ -11,7 +11,7 @@ import { addUsage, growth, inQuotaScopes, missingRequests, quotaUsage } from '#k
 import { resourceQuotas } from '#kube/refs.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { AdmissionPlugin, AdmissionRequest, ObjectStore } from '../contract.ts';
-import { denied, isPod, isResource, objectAs } from './attributes.ts';
+import { denied, isResource, objectAs } from './attributes.ts';
 
 interface Deps {
   readonly objects: Pick<ObjectStore, 'list' | 'modify'>;
@@ -38,7 +38,8 @@ const maxWaiting = 10_000;
 
 const tallyOf = (quota: Stored<ResourceQuota>): Tally => ({
   quota,
-  hard: quota.status?.hard ?? quota.spec?.hard ?? {},
+  // As upstream, a quota counts from the moment that its use has been counted.
+  hard: quota.status?.hard ?? {},
   used: quota.status?.used ?? {},
   charged: false,
 });
@@ -49,42 +50,47 @@ const printed = (amounts: Amounts, names: readonly string[]): string =>
     .map((n) => `${n}=${formatQuantity(parseQuantity(amounts[n] ?? 0))}`)
     .join(',');
 
-/** What a request adds to its namespace's usage. */
-function requested(r: AdmissionRequest, now: number): Amounts {
+/** What a request adds to a quota; undefined: it does not fall under it. What fell under it before counts for what has grown. */
+function added(r: AdmissionRequest, tally: Tally, now: number): Amounts | undefined {
+  const { ref } = r.def;
   const object = r.object as unknown as KubeObject;
-  const usage = quotaUsage(r.def.ref, object, now);
-  return growth(usage, r.oldObject === undefined || r.operation === 'CREATE' ? {} : quotaUsage(r.def.ref, r.oldObject, now));
+  if (!inQuotaScopes(tally.quota, ref, object)) return undefined;
+  const before =
+    r.operation !== 'CREATE' && r.oldObject !== undefined && inQuotaScopes(tally.quota, ref, r.oldObject) ? r.oldObject : undefined;
+  const all = growth(quotaUsage(ref, object, now), before === undefined ? {} : quotaUsage(ref, before, now));
+  return Object.fromEntries(Object.entries(all).filter(([name]) => tally.hard[name] !== undefined));
 }
 
 function checkConstraints(r: AdmissionRequest, tally: Tally): void {
   const { spec } = objectAs<Pod>(r);
-  if (!isPod(r, 'CREATE') || spec === undefined) return;
+  if (!isPods(r) || spec === undefined) return;
   const problem = missingRequests(spec, Object.keys(tally.hard));
   if (problem !== undefined) throw denied(r, `failed quota: ${tally.quota.metadata.name}: ${problem}`);
 }
 
+function checkExceeded(r: AdmissionRequest, tally: Tally, more: Amounts, next: Amounts): void {
+  // What a controller writes into the status has happened already.
+  if (r.subresource === 'status') return;
+  const exceeded = Object.keys(more).filter((n) => compareQuantity(next[n] ?? 0, tally.hard[n] ?? 0) > 0);
+  if (exceeded.length === 0) return;
+  const parts = `requested: ${printed(more, exceeded)}, used: ${printed(tally.used, exceeded)}, limited: ${printed(tally.hard, exceeded)}`;
+  throw denied(r, `exceeded quota: ${tally.quota.metadata.name}, ${parts}`);
+}
+
 /** Charges a request to the tallies it falls under; throws Forbidden, and charges nothing, if it exceeds one. */
 function charge(r: AdmissionRequest, tallies: readonly Tally[], now: number): void {
-  const added = requested(r, now);
   const changes: (readonly [Tally, Amounts])[] = [];
   for (const tally of tallies) {
-    if (!inQuotaScopes(tally.quota, r.def.ref, r.object as unknown as KubeObject)) continue;
-    const names = Object.keys(added).filter((n) => tally.hard[n] !== undefined);
-    if (names.length > 0 || isPod(r)) checkConstraints(r, tally);
+    const more = added(r, tally, now);
+    if (more === undefined) continue;
+    checkConstraints(r, tally);
+    const names = Object.keys(more);
     if (names.length === 0) continue;
     const unknown = names.filter((n) => tally.used[n] === undefined);
-    if (unknown.length > 0 && tally.quota.status?.used === undefined) {
+    if (unknown.length > 0)
       throw denied(r, `status unknown for quota: ${tally.quota.metadata.name}, resources: ${unknown.sort().join(',')}`);
-    }
-    const mine = Object.fromEntries(names.map((n) => [n, added[n] ?? 0]));
-    const next = addUsage(tally.used, mine);
-    const exceeded = names.filter((n) => compareQuantity(next[n] ?? 0, tally.hard[n] ?? 0) > 0);
-    if (exceeded.length > 0) {
-      throw denied(
-        r,
-        `exceeded quota: ${tally.quota.metadata.name}, requested: ${printed(mine, exceeded)}, used: ${printed(tally.used, exceeded)}, limited: ${printed(tally.hard, exceeded)}`,
-      );
-    }
+    const next = addUsage(tally.used, more);
+    checkExceeded(r, tally, more, next);
     changes.push([tally, next]);
   }
   if (r.dryRun) return;
@@ -136,6 +142,19 @@ async function decide(deps: Deps, namespace: string, group: readonly Waiting[]):
   }
 }
 
+const isOf =
+  (plural: string) =>
+  (r: AdmissionRequest): boolean =>
+    r.def.ref.group === '' && r.def.ref.plural === plural;
+const isPods = isOf('pods');
+const isClaims = isOf('persistentvolumeclaims');
+/** Events are too many to be counted (quota/v1/install DefaultIgnoredResources). */
+const isEvent = isOf('events');
+
+/** What may count for more after an update. */
+const grows = (r: AdmissionRequest): boolean =>
+  isResource(r, '', 'services', 'UPDATE') || isResource(r, '', 'persistentvolumeclaims', 'UPDATE');
+
 export function createResourceQuota(deps: Deps): AdmissionPlugin {
   const queues = new Map<string, Waiting[]>();
 
@@ -168,9 +187,9 @@ export function createResourceQuota(deps: Deps): AdmissionPlugin {
   return {
     name: 'ResourceQuota',
     handles: (r) => {
-      if (r.namespace === '' || r.subresource !== '') return false;
-      if (r.operation === 'CREATE') return true;
-      return isResource(r, '', 'services', 'UPDATE') || isResource(r, '', 'persistentvolumeclaims', 'UPDATE');
+      if (r.namespace === '' || r.def.ephemeral === true || isEvent(r)) return false;
+      if (r.subresource === '') return r.operation === 'CREATE' || grows(r);
+      return r.operation === 'UPDATE' && ((r.subresource === 'resize' && isPods(r)) || (r.subresource === 'status' && isClaims(r)));
     },
     validate: (r) => {
       if (r.object === undefined || deps.objects.list(resourceQuotas, r.namespace).length === 0) return undefined;
