@@ -212,7 +212,7 @@ export async function createControlPlane(
     subresources: [...auth.subresources, ...nodeSubresources(tunnel)],
     reviews: auth.reviews,
     computed: [componentStatusReader(() => componentChecks(health.readiness, { store, cache, clock }))],
-    extraRoutes: [...auth.routes, ...tunnel.routes, ...encryption.routes],
+    extraRoutes: [...auth.routes, ...tunnel.routes, ...encryption.routes, ...flowControl.routes],
     clock,
     random,
     log: log.child('apiserver'),

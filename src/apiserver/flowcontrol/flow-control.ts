@@ -2,19 +2,23 @@
  * Priority and fairness around the server's handler: flow schemas choose a priority level, and the level a seat, a place in
  * a queue, or 429. k8s.io/apiserver pkg/util/flowcontrol and endpoints/filters/priority-and-fairness.go.
  */
-import { Counter, Gauge, type Registry as MetricRegistry } from 'prom-client';
+import type { Registry as MetricRegistry } from 'prom-client';
 import type { FlowSchema, PriorityLevelConfiguration } from '#kube/generated/flowcontrol-v1.ts';
 import { StatusError, toStatus } from '#kube/status-error.ts';
 import { Channel } from '#lib/channel.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { CachedEntry, WatchCache } from '#store/contract.ts';
-import type { ApiRequest, ApiResponse, ObjectStore } from '../contract.ts';
+import type { ApiRequest, ApiResponse, ExtraRoute, ObjectStore, WatchMessage } from '../contract.ts';
 import { follow } from '../follow.ts';
 import { parseRequestInfo, type RequestInfo } from '../request-info.ts';
+import { allocate } from './borrowing.ts';
 import { distinguisher, isLongRunning, schemaMatches, sortSchemas } from './classify.ts';
 import { writeDangling } from './dangling.ts';
-import { type LevelSettings, PriorityLevel, type Refusal } from './level.ts';
+import { dumpRoutes } from './dumps.ts';
+import { type LevelSettings, PriorityLevel, type Ticket } from './level.ts';
+import { createFlowFigures, type FlowFigures } from './metrics.ts';
+import { workOf } from './work.ts';
 
 export interface FlowControlOptions {
   /** --max-requests-inflight and --max-mutating-requests-inflight together; default 600, upstream's. */
@@ -28,17 +32,21 @@ export interface FlowControl {
   /** Follows the flow schemas and priority levels until the signal aborts. */
   readonly run: (signal: AbortSignal) => Promise<void>;
   readonly addMetrics: (registry: MetricRegistry) => void;
+  /** Dumps for administrators. */
+  readonly routes: readonly ExtraRoute[];
 }
 
 const prefix = '/registry/flowcontrol.apiserver.k8s.io/';
-const exempt = { seats: Number.POSITIVE_INFINITY };
+const exempt = { seats: Number.POSITIVE_INFINITY, lower: 0, upper: Number.POSITIVE_INFINITY };
+/** How often seats are lent anew: upstream's borrowingAdjustmentPeriod. */
+const borrowingMs = 10_000;
 
 interface Level {
   readonly level: PriorityLevel;
   readonly uid: string;
 }
 
-/** Seats of the levels: shares of the total, at least one each. */
+/** Seats of the levels: shares of the total, at least one each, and what they may lend and borrow of them. */
 export function settingsOf(
   levels: ReadonlyMap<string, PriorityLevelConfiguration>,
   totalSeats: number,
@@ -52,67 +60,17 @@ export function settingsOf(
       settings.set(name, exempt);
       continue;
     }
-    const response = l.spec.limited?.limitResponse;
+    const { lendablePercent = 0, borrowingLimitPercent, limitResponse: response } = l.spec.limited ?? {};
     const { queues = 64, handSize = 8, queueLengthLimit = 50 } = response?.queuing ?? {};
+    const seats = Math.ceil((totalSeats * sharesOf(l)) / Math.max(1, sum));
     settings.set(name, {
-      seats: Math.ceil((totalSeats * sharesOf(l)) / Math.max(1, sum)),
+      seats,
+      lower: seats - Math.round((seats * lendablePercent) / 100),
+      upper: borrowingLimitPercent === undefined ? totalSeats : seats + Math.round((seats * borrowingLimitPercent) / 100),
       ...(response?.type === 'Queue' ? { queuing: { queues, handSize, queueLengthLimit } } : {}),
     });
   }
   return settings;
-}
-
-interface Figures {
-  readonly dispatched: (schema: string, level: string) => void;
-  readonly rejected: (schema: string, level: string, why: Refusal) => void;
-}
-
-function createMetrics(
-  levels: () => ReadonlyMap<string, Level>,
-  settings: () => ReadonlyMap<string, LevelSettings>,
-): { figures: Figures; add: FlowControl['addMetrics'] } {
-  const labels = ['flow_schema', 'priority_level'];
-  const name = (end: string): string => `apiserver_flowcontrol_${end}`;
-  const dispatched = new Counter({
-    name: name('dispatched_requests_total'),
-    help: 'Number of requests executed by API Priority and Fairness',
-    labelNames: labels,
-    registers: [],
-  });
-  const rejected = new Counter({
-    name: name('rejected_requests_total'),
-    help: 'Number of requests rejected by API Priority and Fairness',
-    labelNames: [...labels, 'reason'],
-    registers: [],
-  });
-  const perLevel = (end: string, help: string, read: (l: Level, level: string) => number): Gauge =>
-    new Gauge({
-      name: name(end),
-      help,
-      labelNames: ['priority_level'],
-      registers: [],
-      collect() {
-        this.reset();
-        for (const [level, l] of levels()) this.set({ priority_level: level }, read(l, level));
-      },
-    });
-  const gauges = [
-    perLevel('current_executing_requests', 'Number of requests being executed, by priority level', (l) => l.level.figures().executing),
-    perLevel('current_inqueue_requests', 'Number of requests waiting in queues, by priority level', (l) => l.level.figures().waiting),
-    perLevel('nominal_limit_seats', 'Nominal number of execution seats, by priority level', (_l, level) => {
-      const seats = settings().get(level)?.seats ?? 0;
-      return Number.isFinite(seats) ? seats : 0;
-    }),
-  ];
-  return {
-    figures: {
-      dispatched: (schema, level) => dispatched.inc({ flow_schema: schema, priority_level: level }),
-      rejected: (schema, level, reason) => rejected.inc({ flow_schema: schema, priority_level: level, reason }),
-    },
-    add: (registry) => {
-      for (const metric of [dispatched, rejected, ...gauges]) registry.registerMetric(metric);
-    },
-  };
 }
 
 const tooMany = (): ApiResponse => ({
@@ -190,6 +148,32 @@ class Configuration {
   }
 }
 
+/** Watches that are open, by resource. */
+class OpenWatches {
+  readonly #counts = new Map<string, number>();
+
+  count(group: string, resource: string): number {
+    return this.#counts.get(`${resource}.${group}`) ?? 0;
+  }
+
+  #add(info: RequestInfo, by: 1 | -1): void {
+    const key = `${info.resource}.${info.group}`;
+    const left = (this.#counts.get(key) ?? 0) + by;
+    if (left === 0) this.#counts.delete(key);
+    else this.#counts.set(key, left);
+  }
+
+  /** Counts a watch from its first message to its end. */
+  async *follow(info: RequestInfo, messages: AsyncIterable<WatchMessage>): AsyncIterable<WatchMessage> {
+    this.#add(info, 1);
+    try {
+      yield* messages;
+    } finally {
+      this.#add(info, -1);
+    }
+  }
+}
+
 /** Runs a task after changes, once for all that came together. */
 function coalesced(task: () => Promise<void>): { readonly wake: () => void; readonly run: (signal: AbortSignal) => Promise<void> } {
   const changes = new Channel<undefined>(1);
@@ -208,6 +192,29 @@ export interface FlowControlDeps {
   readonly store: ObjectStore;
   readonly clock: Clock;
   readonly log: Logger;
+}
+
+/** Lends seats anew some time after a request came: where nobody asks, nothing is done. */
+function createLender(configuration: Configuration, clock: Clock, figures: Pick<FlowFigures, 'allocated'>): { readonly wake: () => void } {
+  let armed = false;
+  const lend = (): void => {
+    armed = false;
+    const limited = [...configuration.levels].filter(([, { level }]) => Number.isFinite(level.settings.seats));
+    const demands = limited.map(([, { level }]) => ({ settings: level.settings, demand: level.demand.settle() }));
+    const allocation = allocate(demands);
+    for (const [i, [, { level }]] of limited.entries()) level.setLimit(allocation.seats[i] ?? level.settings.seats);
+    figures.allocated(
+      limited.map(([name]) => name),
+      allocation,
+    );
+  };
+  return {
+    wake: () => {
+      if (armed) return;
+      armed = true;
+      clock.after(borrowingMs, lend);
+    },
+  };
 }
 
 export function createFlowControl(options: FlowControlOptions, deps: FlowControlDeps): FlowControl {
@@ -230,16 +237,27 @@ export function createFlowControl(options: FlowControlOptions, deps: FlowControl
       status.wake();
     },
   });
-  const { figures, add } = createMetrics(
-    () => configuration.levels,
-    () => configuration.settings,
-  );
+  const levels = () => configuration.levels;
+  const figures = createFlowFigures(levels);
+  const lender = createLender(configuration, clock, figures);
+  const watches = new OpenWatches();
+  const workDeps = { count: cache.count, watches: (group: string, resource: string) => watches.count(group, resource) };
   const waitMs = options.waitMs ?? 15_000;
+
+  const ticketOf = (request: ApiRequest, info: RequestInfo, schema: FlowSchema): Ticket => ({
+    schema: schema.metadata.name ?? '',
+    distinguisher: distinguisher(schema, request.user, info),
+    work: workOf(request, info, workDeps),
+    arrived: clock.now(),
+    details: [request.user.name, info.verb, request.path, info.namespace, info.name, info.version, info.resource, info.subresource],
+  });
+
   return {
     run: async (signal) => {
       await Promise.all([feed.run(signal), status.run(signal)]);
     },
-    addMetrics: add,
+    addMetrics: figures.register,
+    routes: dumpRoutes(levels),
     handle: (inner) => async (request) => {
       let info: RequestInfo;
       try {
@@ -249,7 +267,6 @@ export function createFlowControl(options: FlowControlOptions, deps: FlowControl
       }
       const found = configuration.find(request, info);
       if (found === undefined) return await inner(request);
-      const schemaName = found.schema.metadata.name ?? '';
       const named = (response: ApiResponse): ApiResponse => ({
         ...response,
         headers: {
@@ -258,19 +275,27 @@ export function createFlowControl(options: FlowControlOptions, deps: FlowControl
           'x-kubernetes-pf-prioritylevel-uid': found.level.uid,
         },
       });
-      if (isLongRunning(info)) return named(await inner(request));
+      if (isLongRunning(info) && info.verb !== 'watch') return named(await inner(request));
+      lender.wake();
       const { level } = found.level;
-      const entering = level.enter(`${schemaName}/${distinguisher(found.schema, request.user, info)}`, waitMs, request.signal);
-      const refusal = entering instanceof Promise ? await entering : entering;
-      if (refusal !== undefined) {
-        figures.rejected(schemaName, found.name, refusal);
+      const ticket = ticketOf(request, info, found.schema);
+      const began = clock.monotonic();
+      const entering = level.enter(ticket, waitMs, request.signal);
+      const seated = entering instanceof Promise ? await entering : entering;
+      const queued = entering instanceof Promise ? (clock.monotonic() - began) / 1000 : 0;
+      figures.waited(found.name, ticket, queued, typeof seated !== 'string');
+      if (typeof seated === 'string') {
+        figures.rejected(found.name, ticket, seated);
         return named(tooMany());
       }
-      figures.dispatched(schemaName, found.name);
+      figures.dispatched(found.name, ticket);
       try {
-        return named(await inner(request));
+        const response = named(await inner(request));
+        // A watch holds its seat while it is set up; then it would keep others out for hours.
+        return response.type === 'watch' ? { ...response, messages: watches.follow(info, response.messages) } : response;
       } finally {
-        level.leave();
+        level.leave(seated);
+        figures.executed(found.name, ticket, (clock.monotonic() - seated.since) / 1000, info.verb === 'watch' ? 'watch' : 'regular');
       }
     },
   };

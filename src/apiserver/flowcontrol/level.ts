@@ -1,27 +1,78 @@
 /**
- * One priority level: so many requests at once, the others wait in queues that are served in turn, so that no flow crowds
- * out the others. k8s.io/apiserver pkg/util/flowcontrol/fairqueuing, with every request taking one seat.
+ * One priority level: so many seats at once; the requests that find none wait in queues, and the queue that was served least
+ * is served next, so that no flow crowds out the others. k8s.io/apiserver pkg/util/flowcontrol/fairqueuing.
  */
 import { createHash } from 'node:crypto';
 import type { Clock } from '#platform/clock.ts';
+import { DemandMeter } from './demand.ts';
 
 export interface LevelSettings {
-  /** How many requests run at once; Infinity: exempt. */
+  /** The level's own share; Infinity: exempt. */
   readonly seats: number;
+  /** What it keeps when it lends all that it may, and what it has when it borrows all that it may. */
+  readonly lower: number;
+  readonly upper: number;
   /** Absent: what finds no seat is refused at once. */
   readonly queuing?: { readonly queues: number; readonly handSize: number; readonly queueLengthLimit: number };
 }
 
 export type Refusal = 'queue-full' | 'concurrency-limit' | 'time-out' | 'cancelled';
 
+/** What a request takes: seats while it runs, and perhaps some for a while after it was answered. */
+export interface Work {
+  readonly seats: number;
+  readonly finalSeats: number;
+  readonly finalMs: number;
+}
+
+export const oneSeat: Work = { seats: 1, finalSeats: 0, finalMs: 0 };
+
+/** A request that waits or runs, as the dumps for administrators show it. */
+export interface Ticket {
+  readonly schema: string;
+  readonly distinguisher: string;
+  readonly work: Work;
+  /** Milliseconds since the epoch. */
+  readonly arrived: number;
+  /** User, verb and path, for the dumps. */
+  readonly details: readonly string[];
+}
+
 export interface LevelFigures {
   readonly executing: number;
+  readonly executingSeats: number;
   readonly waiting: number;
+  readonly waitingSeats: number;
+  readonly activeQueues: number;
+  readonly dispatched: number;
+  readonly refused: Readonly<Record<Refusal, number>>;
 }
 
 interface Waiter {
-  readonly run: () => void;
+  readonly ticket: Ticket;
+  readonly run: (seated: Seated) => void;
 }
+
+interface Queue {
+  readonly index: number;
+  readonly waiters: Waiter[];
+  executing: number;
+  executingSeats: number;
+  /** Seat-seconds that its requests took: its virtual time. */
+  served: number;
+}
+
+/** Given back with `leave`. */
+export interface Seated {
+  readonly ticket: Ticket;
+  readonly queue: Queue | undefined;
+  readonly since: number;
+}
+
+/** What a request is thought to take before it is known: upstream's 3 ms. */
+const guessedSeconds = 0.003;
+/** Nothing is for free, or the first of equals would always be next. */
+const leastSeconds = 0.0001;
 
 /** The queues that a flow may use: a hand of cards dealt by its hash (shuffle sharding). */
 export function dealHand(flow: string, queues: number, handSize: number): readonly number[] {
@@ -35,95 +86,210 @@ export function dealHand(flow: string, queues: number, handSize: number): readon
   return hand;
 }
 
+/** With what those that run are thought to take. */
+const charged = (queue: Queue): number => queue.served + queue.executingSeats * guessedSeconds;
+
+const seatsOf = (waiters: readonly Waiter[]): number => waiters.reduce((n, w) => n + w.ticket.work.seats, 0);
+
 export class PriorityLevel {
   readonly #clock: Clock;
+  readonly demand: DemandMeter;
   #settings: LevelSettings;
-  #queues: Waiter[][] = [];
+  /** Seats now: its own, less what it lends, more what it borrows. */
+  #limit: number;
+  #queues: Queue[] = [];
   #executing = 0;
+  #executingSeats = 0;
   #waiting = 0;
-  #next = 0;
+  #waitingSeats = 0;
+  #dispatched = 0;
+  readonly #refused: Record<Refusal, number> = { 'queue-full': 0, 'concurrency-limit': 0, 'time-out': 0, cancelled: 0 };
 
   constructor(settings: LevelSettings, clock: Clock) {
     this.#clock = clock;
     this.#settings = settings;
+    this.#limit = settings.seats;
+    this.demand = new DemandMeter(clock);
+  }
+
+  get settings(): LevelSettings {
+    return this.#settings;
+  }
+
+  get limit(): number {
+    return this.#limit;
   }
 
   /** What waits already keeps its place. */
   update(settings: LevelSettings): void {
+    if (settings.seats !== this.#settings.seats) this.#limit = settings.seats;
     this.#settings = settings;
     this.#serve();
   }
 
-  figures(): LevelFigures {
-    return { executing: this.#executing, waiting: this.#waiting };
-  }
-
-  /**
-   * Resolves to undefined when there is a seat (give it back with `leave`), else to why there is none. A free seat is taken
-   * without waiting for a turn of the loop.
-   */
-  enter(flow: string, waitMs: number, signal: AbortSignal): Refusal | undefined | Promise<Refusal | undefined> {
-    const { seats, queuing } = this.#settings;
-    if (this.#executing < seats && this.#waiting === 0) {
-      this.#executing++;
-      return undefined;
-    }
-    if (queuing === undefined) return 'concurrency-limit';
-    const queue = this.#shortest(flow, queuing);
-    if (queue.length >= queuing.queueLengthLimit) return 'queue-full';
-    return this.#wait(queue, waitMs, signal);
-  }
-
-  leave(): void {
-    this.#executing--;
+  /** Lends or borrows: see borrowing.ts. */
+  setLimit(seats: number): void {
+    this.#limit = seats;
     this.#serve();
   }
 
-  #shortest(flow: string, queuing: { readonly queues: number; readonly handSize: number }): Waiter[] {
-    while (this.#queues.length < queuing.queues) this.#queues.push([]);
-    const hand = dealHand(flow, queuing.queues, queuing.handSize).map((i) => this.#queues[i] ?? []);
-    return hand.reduce((best, q) => (q.length < best.length ? q : best));
+  figures(): LevelFigures {
+    return {
+      executing: this.#executing,
+      executingSeats: this.#executingSeats,
+      waiting: this.#waiting,
+      waitingSeats: this.#waitingSeats,
+      activeQueues: this.#queues.filter((q) => q.waiters.length > 0 || q.executing > 0).length,
+      dispatched: this.#dispatched,
+      refused: { ...this.#refused },
+    };
   }
 
-  #wait(queue: Waiter[], waitMs: number, signal: AbortSignal): Promise<Refusal | undefined> {
+  /** What waits and runs, queue by queue. */
+  queues(): readonly {
+    readonly index: number;
+    readonly waiting: readonly Ticket[];
+    readonly executing: number;
+    readonly seats: number;
+    readonly served: number;
+  }[] {
+    return this.#queues.map((q) => ({
+      index: q.index,
+      waiting: q.waiters.map((w) => w.ticket),
+      executing: q.executing,
+      seats: q.executingSeats,
+      served: q.served,
+    }));
+  }
+
+  /**
+   * Resolves to a seat (to be given back with `leave`) or to why there is none. A free seat is taken without waiting for a
+   * turn of the loop.
+   */
+  enter(ticket: Ticket, waitMs: number, signal: AbortSignal): Seated | Refusal | Promise<Seated | Refusal> {
+    const { queuing } = this.#settings;
+    const flow = `${ticket.schema}/${ticket.distinguisher}`;
+    if (this.#waiting === 0 && this.#fits(ticket.work))
+      return this.#seat(ticket, queuing === undefined ? undefined : this.#shortest(flow, queuing));
+    if (queuing === undefined) return this.#refuse('concurrency-limit');
+    const queue = this.#shortest(flow, queuing);
+    if (queue.waiters.length >= queuing.queueLengthLimit) return this.#refuse('queue-full');
+    return this.#wait(queue, ticket, waitMs, signal);
+  }
+
+  leave(seated: Seated): void {
+    const { ticket, queue, since } = seated;
+    const { seats, finalSeats, finalMs } = ticket.work;
+    const seconds = Math.max(leastSeconds, (this.#clock.monotonic() - since) / 1000);
+    this.#executing--;
+    if (queue !== undefined) {
+      queue.executing--;
+      queue.served += seats * seconds + (finalSeats * finalMs) / 1000;
+    }
+    this.#release(seats - finalSeats, queue);
+    if (finalSeats > 0) this.#clock.after(finalMs, () => this.#release(finalSeats, queue));
+  }
+
+  #release(seats: number, queue: Queue | undefined): void {
+    this.#executingSeats -= seats;
+    if (queue !== undefined) queue.executingSeats -= seats;
+    this.#measure();
+    this.#serve();
+  }
+
+  #refuse(why: Refusal): Refusal {
+    this.#refused[why]++;
+    return why;
+  }
+
+  /** A request that is wider than the level runs alone. */
+  #fits(work: Work): boolean {
+    const seats = Math.max(work.seats, work.finalSeats);
+    return this.#executingSeats + seats <= this.#limit || (this.#executingSeats === 0 && this.#limit > 0);
+  }
+
+  #seat(ticket: Ticket, queue: Queue | undefined): Seated {
+    const { seats } = ticket.work;
+    this.#dispatched++;
+    this.#executing++;
+    this.#executingSeats += seats;
+    if (queue !== undefined) {
+      // Who was away has not saved up.
+      if (queue.waiters.length === 0 && queue.executing === 0) queue.served = Math.max(queue.served, this.#virtualTime(queue));
+      queue.executing++;
+      queue.executingSeats += seats;
+    }
+    this.#measure();
+    return { ticket, queue, since: this.#clock.monotonic() };
+  }
+
+  /** How far the queue that was served least has come, of those in use. */
+  #virtualTime(besides: Queue): number {
+    let least = Number.POSITIVE_INFINITY;
+    for (const q of this.#queues) if (q !== besides && (q.waiters.length > 0 || q.executing > 0)) least = Math.min(least, q.served);
+    return Number.isFinite(least) ? least : 0;
+  }
+
+  #measure(): void {
+    this.demand.set(this.#executingSeats + this.#waitingSeats);
+  }
+
+  #shortest(flow: string, queuing: { readonly queues: number; readonly handSize: number }): Queue {
+    for (let i = this.#queues.length; i < queuing.queues; i++)
+      this.#queues.push({ index: i, waiters: [], executing: 0, executingSeats: 0, served: 0 });
+    const hand = dealHand(flow, queuing.queues, queuing.handSize).map((i) => this.#queues[i]);
+    let best: Queue | undefined;
+    let least = Number.POSITIVE_INFINITY;
+    for (const queue of hand) {
+      if (queue === undefined) continue;
+      const work = seatsOf(queue.waiters) + queue.executingSeats;
+      if (work < least) [best, least] = [queue, work];
+    }
+    return best ?? { index: 0, waiters: [], executing: 0, executingSeats: 0, served: 0 };
+  }
+
+  #wait(queue: Queue, ticket: Ticket, waitMs: number, signal: AbortSignal): Promise<Seated | Refusal> {
     return new Promise((resolve) => {
-      const settle = (outcome: Refusal | undefined): void => {
+      const settle = (outcome: Seated | Refusal): void => {
         timer.cancel();
         signal.removeEventListener('abort', gone);
-        this.#waiting--;
         resolve(outcome);
       };
       const drop = (why: Refusal): void => {
-        const at = queue.indexOf(waiter);
+        const at = queue.waiters.indexOf(waiter);
         if (at < 0) return;
-        queue.splice(at, 1);
-        settle(why);
+        queue.waiters.splice(at, 1);
+        this.#count(-1, ticket);
+        settle(this.#refuse(why));
+        this.#serve();
       };
-      const waiter: Waiter = { run: () => settle(undefined) };
+      const waiter: Waiter = { ticket, run: settle };
       const gone = (): void => drop('cancelled');
       const timer = this.#clock.after(waitMs, () => drop('time-out'));
       signal.addEventListener('abort', gone, { once: true });
-      this.#waiting++;
-      queue.push(waiter);
+      if (queue.waiters.length === 0 && queue.executing === 0) queue.served = Math.max(queue.served, this.#virtualTime(queue));
+      this.#count(1, ticket);
+      queue.waiters.push(waiter);
       if (signal.aborted) gone();
     });
   }
 
-  /** Gives free seats to the queues in turn. */
+  #count(by: 1 | -1, ticket: Ticket): void {
+    this.#waiting += by;
+    this.#waitingSeats += by * ticket.work.seats;
+    this.#measure();
+  }
+
+  /** Gives free seats to the queue that was served least. Nobody overtakes a wide request that has its turn. */
   #serve(): void {
-    while (this.#executing < this.#settings.seats && this.#waiting > 0) {
-      let queue: Waiter[] | undefined;
-      for (let i = 0; i < this.#queues.length && queue === undefined; i++) {
-        const candidate = this.#queues[(this.#next + i) % this.#queues.length];
-        if (candidate !== undefined && candidate.length > 0) {
-          queue = candidate;
-          this.#next = (this.#next + i + 1) % this.#queues.length;
-        }
-      }
-      const waiter = queue?.shift();
-      if (waiter === undefined) return;
-      this.#executing++;
-      waiter.run();
+    while (this.#waiting > 0) {
+      let queue: Queue | undefined;
+      for (const q of this.#queues) if (q.waiters.length > 0 && (queue === undefined || charged(q) < charged(queue))) queue = q;
+      const [waiter] = queue?.waiters ?? [];
+      if (queue === undefined || waiter === undefined || !this.#fits(waiter.ticket.work)) return;
+      queue.waiters.shift();
+      this.#count(-1, waiter.ticket);
+      waiter.run(this.#seat(waiter.ticket, queue));
     }
   }
 }
