@@ -17,11 +17,16 @@ import type { RequestInfo } from './request-info.ts';
  */
 export interface KindHooks {
   /** After defaulting and before validation of a create or update; may change the draft. `undo` runs when the write fails. */
-  readonly beforeWrite?: (write: HookedWrite) => { readonly undo: () => void } | undefined;
+  readonly beforeWrite?: (write: HookedWrite) => HeldWrite | undefined | Promise<HeldWrite | undefined>;
   /** After the write is visible. */
   readonly afterWrite?: (object: KubeObject, old: KubeObject | undefined) => void;
   /** After the object is gone. */
   readonly afterDelete?: (object: KubeObject) => void;
+}
+
+/** What a hook holds for a write that is under way. */
+export interface HeldWrite {
+  readonly undo: () => void;
 }
 
 export interface HookedWrite {

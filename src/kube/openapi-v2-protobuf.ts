@@ -169,15 +169,18 @@ function pathItem(value: unknown): Part[] {
 /** Parameters of a path: the same items under another number. */
 const parameterItem = (value: unknown): Part => parameter(9, value);
 
-/** A document made by openApiV2() as a gnostic `Document`. */
+/**
+ * A document made by openApiV2(), or some of it, as a gnostic `Document`. Parts that follow one another are read as the one document
+ * that they are parts of: that is how protobuf reads a field that comes again.
+ */
 export function encodeOpenApiV2(document: Json): Buffer {
   const info = asMap(document['info']);
   const writer = new Writer();
   writeAll(writer, [
     ...text(1, document['swagger']),
-    message(2, [...text(1, info['title']), ...text(2, info['version'])]),
-    message(8, named(2, document['paths'], pathItem)),
-    message(9, named(1, document['definitions'], schema)),
+    ...(document['info'] === undefined ? [] : [message(2, [...text(1, info['title']), ...text(2, info['version'])])]),
+    ...(document['paths'] === undefined ? [] : [message(8, named(2, document['paths'], pathItem))]),
+    ...(document['definitions'] === undefined ? [] : [message(9, named(1, document['definitions'], schema))]),
   ]);
   return writer.finish();
 }

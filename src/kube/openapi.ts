@@ -1,5 +1,6 @@
 /** OpenAPI documents of the kinds that are served: v3 for one group and version, v2 for everything. */
 import type { KindDef } from './kind.ts';
+import type { OpenApiPart } from './openapi-merge.ts';
 import { type KindNames, kindPaths } from './openapi-paths.ts';
 import {
   type DefinitionSet,
@@ -38,28 +39,57 @@ export function openApiV3(kinds: readonly KindDef[], info: OpenApiInfo): Json {
 
 /** The OpenAPI v2 document of all kinds: what /openapi/v2 serves. */
 export function openApiV2(kinds: readonly KindDef[], info: OpenApiInfo): Json {
-  const { set, paths } = render(kinds, 'v2', info.descriptions);
-  return {
-    swagger: '2.0',
-    info: { title: 'Kubernetes', version: info.version },
-    paths,
-    definitions: sorted(set.rendered),
-    securityDefinitions: {
-      BearerToken: { description: 'Bearer Token authentication', type: 'apiKey', name: 'authorization', in: 'header' },
-    },
-    security: [{ BearerToken: [] }],
+  const paths: Json = {};
+  const definitions = new Map<string, Json>();
+  for (const part of openApiV2Parts(kinds, info)) {
+    Object.assign(paths, part.paths);
+    for (const [name, body] of Object.entries(part.definitions)) definitions.set(name, body as Json);
+  }
+  return { ...openApiV2Head(info.version), paths, definitions: sorted(definitions) };
+}
+
+/** What an OpenAPI v2 document says beside its paths and definitions. */
+export const openApiV2Head = (version: string): Json => ({
+  swagger: '2.0',
+  info: { title: 'Kubernetes', version },
+  securityDefinitions: {
+    BearerToken: { description: 'Bearer Token authentication', type: 'apiKey', name: 'authorization', in: 'header' },
+  },
+  security: [{ BearerToken: [] }],
+});
+
+/**
+ * The paths and definitions of OpenAPI v2, a kind at a time and each but once: with a thousand custom resources the whole would take
+ * seconds and hundreds of megabytes.
+ */
+export function* openApiV2Parts(kinds: readonly KindDef[], info: OpenApiInfo): Generator<OpenApiPart> {
+  const set = newDefinitionSet('v2', info.descriptions);
+  let told = 0;
+  const fresh = (paths: Json): OpenApiPart => {
+    renderPending(set);
+    const definitions = [...set.rendered].slice(told);
+    told = set.rendered.size;
+    for (const [name] of definitions) set.rendered.set(name, {});
+    return { paths, definitions: Object.fromEntries(definitions) };
   };
+  set.rendered.set(...patchDefinition);
+  for (const kind of kinds) yield fresh(kindPaths(kind, namesOf(kind, set), set));
 }
 
 const sorted = (rendered: ReadonlyMap<string, Json>): Json => Object.fromEntries([...rendered].sort(([a], [b]) => (a < b ? -1 : 1)));
 
+const patchDefinition: readonly [string, Json] = [
+  'io.k8s.apimachinery.pkg.apis.meta.v1.Patch',
+  {
+    description: 'Patch is provided to give a concrete name and type to the Kubernetes PATCH request body.',
+    type: 'object',
+  },
+];
+
 function render(kinds: readonly KindDef[], dialect: Dialect, descriptions: Descriptions): { set: DefinitionSet; paths: Json } {
   const set = newDefinitionSet(dialect, descriptions);
   const paths: Json = {};
-  set.rendered.set('io.k8s.apimachinery.pkg.apis.meta.v1.Patch', {
-    description: 'Patch is provided to give a concrete name and type to the Kubernetes PATCH request body.',
-    type: 'object',
-  });
+  set.rendered.set(...patchDefinition);
   for (const kind of kinds) Object.assign(paths, kindPaths(kind, namesOf(kind, set), set));
   renderPending(set);
   return { set, paths };

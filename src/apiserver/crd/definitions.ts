@@ -2,7 +2,7 @@
  * CustomResourceDefinitions at work: names accepted, kinds served from the moment the definition is written, instances
  * removed before the definition goes. k8s.io/apiextensions-apiserver pkg/controller/{status,establish,finalizer}.
  */
-import { createCel } from '#kube/cel.ts';
+import { type Cel, createCel } from '#kube/cel.ts';
 import { compileValidations } from '#kube/cel-validate.ts';
 import type {
   CustomResourceDefinition,
@@ -17,6 +17,8 @@ import { customResourceDefinitions } from '#kube/refs.ts';
 import { definition } from '#kube/schema-registry.ts';
 import { type FieldError, invalid, notFound } from '#kube/status-error.ts';
 import { fieldInvalid } from '#kube/validation/field-error.ts';
+import { lazy } from '#lib/lazy.ts';
+import { createPace } from '#lib/pace.ts';
 import { TaskGroup } from '#lib/task-group.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
@@ -80,6 +82,8 @@ export function createDefinitions(deps: DefinitionsDeps): Definitions {
   const { registry, log } = deps;
   const tasks = new TaskGroup();
   const shelf = createSchemaShelf(shelfCapacity);
+  const pace = createPace();
+  const cel = lazy(createCel);
   const known = new Map<string, Known>();
   const cleaning = new Set<string>();
 
@@ -95,7 +99,7 @@ export function createDefinitions(deps: DefinitionsDeps): Definitions {
       conversion?.strategy === 'Webhook' && conversion.webhook !== undefined
         ? createWebhookConverter(name, conversion.webhook, deps.converter)
         : undefined;
-    return { load, shelf, convert, lifetime: tasks.signal, servedAsStoredAfter: since };
+    return { load, shelf, cel, convert, lifetime: tasks.signal, servedAsStoredAfter: since };
   };
   const withdraw = (name: string): void => {
     const before = known.get(name);
@@ -163,7 +167,8 @@ export function createDefinitions(deps: DefinitionsDeps): Definitions {
       clean(crd);
     },
     hooks: {
-      beforeWrite: (write) => prepare(write, taken),
+      // Large schemas take a while to check: many that come at once leave turns to the requests of others.
+      beforeWrite: (write) => pace.run(() => prepare(write, taken, cel)),
       afterWrite: (object, old) => {
         const crd = object as unknown as Crd;
         const before = old as unknown as Crd | undefined;
@@ -207,16 +212,16 @@ function takenNames(registry: Registry, known: ReadonlyMap<string, Known>, crd: 
 }
 
 /** Checks the schemas and sets names and conditions, so that a definition is in use as soon as it is written. Throws StatusError Invalid. */
-function prepare(write: HookedWrite, taken: (crd: Crd) => TakenNames): undefined {
+function prepare(write: HookedWrite, taken: (crd: Crd) => TakenNames, cel: () => Cel): undefined {
   const crd = write.draft as unknown as Draft;
-  const errors = definitionErrors(crd, write.old as unknown as Crd | undefined);
+  const errors = definitionErrors(crd, write.old as unknown as Crd | undefined, cel);
   if (errors.length > 0) throw invalid(customResourceDefinitions, crd.metadata.name ?? '', errors);
   if (crd.spec.names === undefined || crd.spec.versions === undefined) return undefined;
   crd.status = statusFor(crd, taken(crd), timestamp(write.context.now.getTime()));
   return undefined;
 }
 
-function definitionErrors(crd: Draft, old: CustomResourceDefinition | undefined): FieldError[] {
+function definitionErrors(crd: Draft, old: Crd | undefined, cel: () => Cel): FieldError[] {
   const errors: FieldError[] = [];
   for (const [i, version] of (crd.spec.versions ?? []).entries()) {
     const schema = version.schema?.openAPIV3Schema as JSONSchemaProps | undefined;
@@ -229,7 +234,7 @@ function definitionErrors(crd: Draft, old: CustomResourceDefinition | undefined)
     if (schema === undefined || jsonEqual(schema, before)) continue;
     const at = `${path}.schema.openAPIV3Schema`;
     const found = schemaErrors(schema, at);
-    errors.push(...(found.length > 0 ? found : ruleErrors(schema, at)));
+    errors.push(...(found.length > 0 ? found : ruleErrors(schema, at, cel)));
   }
   return errors;
 }
@@ -245,9 +250,9 @@ function pathErrors(jsonPath: string, field: string): FieldError[] {
 }
 
 /** CEL rules that do not compile, or could cost far too much. */
-function ruleErrors(props: JSONSchemaProps, path: string): FieldError[] {
+function ruleErrors(props: JSONSchemaProps, path: string, cel: () => Cel): FieldError[] {
   if (!JSON.stringify(props).includes('x-kubernetes-validations')) return [];
-  const { errors } = compileValidations(createCel(), customSchema(props, false), (name) => definition(name) ?? {});
+  const { errors } = compileValidations(cel(), customSchema(props, false), (name) => definition(name) ?? {});
   return errors.map((e) =>
     e.forbidden === true
       ? { field: `${path}.${e.field}`, type: 'FieldValueForbidden', message: `Forbidden: ${e.message}` }

@@ -1,6 +1,5 @@
 /** One version of a CustomResourceDefinition as a KindDef. */
-
-import { createCel } from '#kube/cel.ts';
+import type { Cel } from '#kube/cel.ts';
 import { type CelValidator, compileValidations } from '#kube/cel-validate.ts';
 import { decodeValue, pruneValue } from '#kube/decode.ts';
 import type { CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps } from '#kube/generated/apiextensions-v1.ts';
@@ -11,6 +10,7 @@ import type { ResourceRef } from '#kube/refs.ts';
 import type { Schema } from '#kube/schema.ts';
 import { definition } from '#kube/schema-registry.ts';
 import { isJsonNumber } from '#lib/exact-json.ts';
+import { lazy } from '#lib/lazy.ts';
 import { parseJsonPath } from './json-path.ts';
 import { customSchema, metadataSchema } from './schema.ts';
 import type { SchemaShelf } from './schema-shelf.ts';
@@ -22,6 +22,7 @@ export interface KindSource {
   /** The definition as it is stored. Throws StatusError NotFound where it is gone. */
   readonly load: () => CustomResourceDefinition;
   readonly shelf: SchemaShelf;
+  readonly cel: () => Cel;
   /** With conversion by a webhook. */
   readonly convert: ConvertObjects | undefined;
   /** Aborts when the server ends. */
@@ -60,7 +61,8 @@ function schemasOf(crd: CustomResourceDefinition, source: KindSource): SchemaOf 
     const props = spec.versions.find((v) => v.name === version)?.schema?.openAPIV3Schema as JSONSchemaProps | undefined;
     const schema = customSchema(props, spec.preserveUnknownFields === true);
     const metadata = metadataSchema(props);
-    return { schema, metadata, rules: lazy(() => compileValidations(createCel(), schema, (name) => definition(name) ?? {})) };
+    // CEL rules compile slowly: only when the first object comes.
+    return { schema, metadata, rules: lazy(() => compileValidations(source.cel(), schema, (name) => definition(name) ?? {})) };
   };
   return (version) => source.shelf.take(keys.get(version) ?? keys, () => make(version));
 }
@@ -84,15 +86,17 @@ function refOf(crd: CustomResourceDefinition, version: string): ResourceRef {
 const terminatingVerbs = allVerbs.filter((verb) => verb !== 'create');
 
 function kindOf(crd: CustomResourceDefinition, v: CustomResourceDefinitionVersion, source: KindSource, schemas: SchemaOf): KindDef {
+  // What functions below refer to lives as long as the kind: names, not the definition with its schemas.
   const { group, names, versions } = crd.spec;
+  const { name: version } = v;
   const storage = versions.find((s) => s.storage)?.name ?? '';
   const hasStatus = v.subresources?.status !== undefined;
-  const validate = (object: KubeObject, old?: KubeObject) => validateCustom(schemas(v.name), object, old);
+  const validate = (object: KubeObject, old?: KubeObject) => validateCustom(schemas(version), object, old);
   const scale = v.subresources?.scale;
   return {
     ref: refOf(crd, v.name),
     get schema() {
-      return schemas(v.name).schema;
+      return schemas(version).schema;
     },
     custom: true,
     schemaTag: `${crd.metadata.uid ?? ''}/${crd.metadata.generation ?? 0}`,
@@ -115,15 +119,6 @@ function kindOf(crd: CustomResourceDefinition, v: CustomResourceDefinitionVersio
     table: tableOf(v),
     ...(scale === undefined ? {} : { scale: scaleOf(scale.specReplicasPath, scale.statusReplicasPath, scale.labelSelectorPath) }),
     ...(v.deprecated === true ? { deprecation: v.deprecationWarning ?? `${group}/${v.name} ${names.kind} is deprecated` } : {}),
-  };
-}
-
-/** CEL rules compile slowly: only when the first object comes. */
-function lazy(make: () => CelValidator): () => CelValidator {
-  let made: CelValidator | undefined;
-  return () => {
-    made ??= make();
-    return made;
   };
 }
 

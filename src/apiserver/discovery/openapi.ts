@@ -1,6 +1,7 @@
 /** /openapi/v3 and below, /openapi/v2: made on first use after a change of the registry, then served from memory. */
 import { createHash } from 'node:crypto';
-import { openApiV2, openApiV3 } from '#kube/openapi.ts';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { openApiV2Head, openApiV2Parts, openApiV3 } from '#kube/openapi.ts';
 import { mergeV2, type OpenApiPart } from '#kube/openapi-merge.ts';
 import type { Descriptions, Json } from '#kube/openapi-schema.ts';
 import { encodeOpenApiV2, openApiV2Media } from '#kube/openapi-v2-protobuf.ts';
@@ -48,7 +49,9 @@ export function createOpenApi(options: OpenApiOptions): PathHandler {
     if (documents.paths().includes(path)) return v3(documents.v3(path), request);
     const elsewhere = options.remote.v3().find((d) => d.path === path);
     if (elsewhere === undefined) return undefined;
-    return 'answer' in elsewhere ? elsewhere.answer(request) : v3(Promise.resolve(documentOf(elsewhere.document)), request);
+    return 'answer' in elsewhere
+      ? elsewhere.answer(request)
+      : v3(Promise.resolve(hashed(Buffer.from(JSON.stringify(elsewhere.document)))), request);
   };
 }
 
@@ -61,46 +64,127 @@ interface Documents {
   readonly v2Protobuf: () => Promise<Document>;
 }
 
-function documentOf(document: Json, encode: (document: Json) => Buffer = (made) => Buffer.from(JSON.stringify(made))): Document {
-  const body = encode(document);
-  return { body, hash: createHash('sha512').update(body).digest('hex').toUpperCase() };
+const hashed = (body: Buffer): Document => ({ body, hash: createHash('sha512').update(body).digest('hex').toUpperCase() });
+
+/** Documents of group versions that may be kept although they are served no more. */
+const maxForgotten = 1000;
+
+/** Larger documents are kept as long as nothing else needs the memory. */
+const keptBytes = 8 * 1024 * 1024;
+
+/** A document and what it shows: it holds as long as the very resources and parts are served. */
+interface Made {
+  readonly sources: readonly object[];
+  readonly document: () => Document | undefined;
 }
 
-function createDocuments({ registry, catalogue, remote, version }: OpenApiOptions): Documents {
-  let descriptions: Promise<Descriptions> | undefined;
-  /** A document stays as long as the very resources and parts it shows are served. */
-  const made = new Map<string, { readonly sources: readonly object[]; readonly document: Promise<Document> }>();
-  const document = (
-    key: string,
-    sources: readonly object[],
-    make: (descriptions: Descriptions) => Json,
-    encode?: (document: Json) => Buffer,
-  ): Promise<Document> => {
-    const known = made.get(key);
-    if (known !== undefined && known.sources.length === sources.length && known.sources.every((r, i) => r === sources[i]))
-      return known.document;
-    descriptions ??= loadDescriptions();
-    const fresh = descriptions.then((texts) => documentOf(make(texts), encode));
-    made.set(key, { sources, document: fresh });
-    return fresh;
+const shows = (made: Made | undefined, sources: readonly object[]): boolean =>
+  made !== undefined && made.sources.length === sources.length && made.sources.every((s, i) => s === sources[i]);
+
+/**
+ * One document, made when it is asked for and not there. Requests that come while it is made share it; where the resources change
+ * meanwhile, one more is made for all that wait, however many changes there were.
+ */
+function createDocument(sourcesNow: () => readonly object[], make: () => Promise<Buffer>) {
+  let made: Made | undefined;
+  let making: Promise<Document> | undefined;
+  const start = async (): Promise<Document> => {
+    const sources = sourcesNow();
+    const document = hashed(await make());
+    const weak = new WeakRef(document);
+    made = { sources, document: document.body.length > keptBytes ? () => weak.deref() : () => document };
+    return document;
   };
-  const defs = (resources: readonly Resource[]) => resources.map((r) => r.def);
-  const sourcesOfV2 = () => [...registry.all(), ...remote.parts()];
-  const joined = (texts: Descriptions): Json => mergeV2(openApiV2(defs(registry.all()), { version, descriptions: texts }), remote.parts());
+  return async (): Promise<Document> => {
+    for (;;) {
+      const known = shows(made, sourcesNow()) ? made?.document() : undefined;
+      if (known !== undefined) return known;
+      if (making !== undefined) {
+        await making;
+        continue;
+      }
+      making = start().finally(() => {
+        making = undefined;
+      });
+      return await making;
+    }
+  };
+}
+
+/** What parts of others add to what is there of the same names already. */
+function added(parts: readonly OpenApiPart[], there: OpenApiPart): OpenApiPart {
+  const merged = mergeV2({ paths: there.paths, definitions: there.definitions }, parts);
+  const without = (all: unknown, known: Json): Json =>
+    Object.fromEntries(Object.entries(all as Json).filter(([name]) => !Object.hasOwn(known, name)));
+  return { paths: without(merged['paths'], there.paths), definitions: without(merged['definitions'], there.definitions) };
+}
+
+/** Gives the parts of the v2 document one after another, with a turn for others after each: local kinds, then what other servers add. */
+async function eachPart(options: OpenApiOptions, descriptions: Descriptions, use: (part: OpenApiPart) => void): Promise<void> {
+  const { registry, remote, version } = options;
+  const parts = remote.parts();
+  const names = new Set(parts.flatMap((p) => [...Object.keys(p.paths), ...Object.keys(p.definitions)]));
+  const there: { readonly paths: Json; readonly definitions: Json } = { paths: {}, definitions: {} };
+  const kinds = registry.all().map((r) => r.def);
+  for (const part of openApiV2Parts(kinds, { version, descriptions })) {
+    use(part);
+    for (const of of ['paths', 'definitions'] as const)
+      for (const [name, value] of Object.entries(part[of])) if (names.has(name)) there[of][name] = value;
+    await nextTurn();
+  }
+  if (parts.length > 0) use(added(parts, there));
+}
+
+const membersOf = (map: Json): string[] => Object.entries(map).map(([name, value]) => `${JSON.stringify(name)}:${JSON.stringify(value)}`);
+
+function createDocuments(options: OpenApiOptions): Documents {
+  const { registry, catalogue, remote, version } = options;
+  let loaded: Promise<Descriptions> | undefined;
+  const descriptions = (): Promise<Descriptions> => {
+    loaded ??= loadDescriptions();
+    return loaded;
+  };
+  const paths = (): string[] =>
+    catalogue
+      .groups()
+      .flatMap((g) => g.versions)
+      .filter((v) => v.remote === undefined)
+      .map(({ group, version }) => (group === '' ? `api/${version}` : `apis/${group}/${version}`));
+  const v3 = new Map<string, () => Promise<Document>>();
+  const v3Document = (path: string): (() => Promise<Document>) => {
+    const [, first = '', second] = path.split('/');
+    const resources = (): readonly Resource[] =>
+      second === undefined ? registry.resourcesOf('', first) : registry.resourcesOf(first, second);
+    return createDocument(resources, async () => {
+      const texts = await descriptions();
+      const kinds = resources().map((r) => r.def);
+      return Buffer.from(JSON.stringify(openApiV3(kinds, { version, descriptions: texts })));
+    });
+  };
+  const sources = (): object[] => [...registry.all(), ...remote.parts()];
   return {
-    paths: () =>
-      catalogue
-        .groups()
-        .flatMap((g) => g.versions)
-        .filter((v) => v.remote === undefined)
-        .map(({ group, version }) => (group === '' ? `api/${version}` : `apis/${group}/${version}`)),
+    paths,
     v3: (path) => {
-      const [, first = '', second] = path.split('/');
-      const resources = second === undefined ? registry.resourcesOf('', first) : registry.resourcesOf(first, second);
-      return document(path, resources, (texts) => openApiV3(defs(resources), { version, descriptions: texts }));
+      const found = v3.get(path) ?? v3Document(path);
+      v3.set(path, found);
+      const served = v3.size > maxForgotten ? new Set(paths()) : undefined;
+      if (served !== undefined) for (const known of v3.keys()) if (!served.has(known)) v3.delete(known);
+      return found();
     },
-    v2: () => document('v2', sourcesOfV2(), joined),
-    v2Protobuf: () => document('v2 protobuf', sourcesOfV2(), joined, encodeOpenApiV2),
+    v2: createDocument(sources, async () => {
+      const members: { readonly paths: string[]; readonly definitions: string[] } = { paths: [], definitions: [] };
+      await eachPart(options, await descriptions(), (part) => {
+        members.paths.push(...membersOf(part.paths));
+        members.definitions.push(...membersOf(part.definitions));
+      });
+      const head = JSON.stringify(openApiV2Head(version)).slice(0, -1);
+      return Buffer.from(`${head},"paths":{${members.paths.join(',')}},"definitions":{${members.definitions.sort().join(',')}}}`);
+    }),
+    v2Protobuf: createDocument(sources, async () => {
+      const parts = [encodeOpenApiV2(openApiV2Head(version))];
+      await eachPart(options, await descriptions(), (part) => parts.push(encodeOpenApiV2({ ...part })));
+      return Buffer.concat(parts);
+    }),
   };
 }
 
@@ -126,7 +210,7 @@ function index(documents: Documents, { registry, remote }: OpenApiOptions): ApiR
     paths[path] = { serverRelativeURL: `/openapi/v3/${path}${hash === '' ? '' : `?hash=${hash}`}` };
   };
   for (const path of documents.paths()) add(path, hashOf(registry, path));
-  for (const one of remote.v3()) add(one.path, 'hash' in one ? one.hash : documentOf(one.document).hash);
+  for (const one of remote.v3()) add(one.path, 'hash' in one ? one.hash : hashed(Buffer.from(JSON.stringify(one.document))).hash);
   return {
     type: 'bytes',
     status: 200,

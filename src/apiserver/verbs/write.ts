@@ -108,7 +108,7 @@ async function createOnce(
   const { core } = r;
   const { def } = r.resource;
   const hooks = hooksOf(core, def);
-  const held = hooks?.beforeWrite?.({ draft, old: undefined, dryRun, context });
+  const held = await hooks?.beforeWrite?.({ draft, old: undefined, dryRun, context });
   try {
     const object = draft as unknown as KubeObject;
     fail(r, object, [...validateMeta(def, object), ...(def.validate?.(object, context) ?? [])]);
@@ -229,7 +229,7 @@ async function updateOnce(r: VerbRequest, plan: UpdatePlan, entry: CachedEntry, 
   restrict(r, plan, draft, old, context);
   metaOf(draft).resourceVersion = old.metadata.resourceVersion;
   const hooks = plan.part === undefined ? hooksOf(core, def) : undefined;
-  const held = hooks?.beforeWrite?.({ draft, old, dryRun: plan.dryRun, context });
+  const held = await hooks?.beforeWrite?.({ draft, old, dryRun: plan.dryRun, context });
   try {
     const object = draft as unknown as KubeObject;
     validateUpdate(r, plan, object, old, context);
