@@ -49,6 +49,7 @@ interface NodeDeps {
   readonly informers: InformerFactory;
   readonly network: NodeNetwork;
   readonly endpoint: string;
+  readonly imagesImported: () => Promise<void>;
   readonly identity: () => NodeIdentity;
 }
 
@@ -66,7 +67,7 @@ const kubelet: NodeComponent = {
   name: 'kubelet',
   needs: ['network'],
   enabled: () => true,
-  create: ({ config, platform, cluster, client, informers, network: net, endpoint, identity }) => {
+  create: ({ config, platform, cluster, client, informers, network: net, endpoint, imagesImported, identity }) => {
     const where = nodePaths(config.dataDir, config.node.resolvConf);
     const running = createKubelet({
       ...platform,
@@ -76,6 +77,7 @@ const kubelet: NodeComponent = {
       node: { name: config.node.name, ips: [config.node.ip], labels: config.node.labels, taints: config.node.taints },
       paths: where.kubelet,
       endpoint,
+      imagesImported,
       networkReady: net.networkReady,
       networkUp: net.networkUp,
       clusterDns: [cluster.clusterDns],
@@ -195,6 +197,7 @@ export function createAgent(config: AgentConfig, platform: Platform): Running {
       informers,
       network: net,
       endpoint: containerd.endpoint,
+      imagesImported: containerd.imported,
       identity: () => identity,
     });
     for (const factory of [informers, proxyInformers, policyInformers]) factory.start(tasks);

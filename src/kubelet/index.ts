@@ -50,6 +50,8 @@ export interface KubeletOptions {
   readonly paths: KubeletPaths;
   /** containerd's socket. */
   readonly endpoint: string;
+  /** Resolves when the images that come with the node are there. */
+  readonly imagesImported: () => Promise<void>;
   /** Why pods cannot have a network yet. */
   readonly networkReady: () => string | undefined;
   /** Resolves when networkReady first has nothing to say. */
@@ -157,6 +159,7 @@ function buildContext(options: KubeletOptions, { machine, cgroups, kernel, tasks
     cri: () => cri,
     paths,
     volumes,
+    imagesImported: options.imagesImported,
     images: createImagePuller({ cri: () => cri, clock }),
     configMaps: configMapObjects,
     secrets: secretObjects,

@@ -39,8 +39,10 @@ export interface ContainerdDeps {
 export interface Containerd {
   /** Path of the gRPC socket. */
   readonly endpoint: string;
-  /** Starts or adopts containerd; resolves when its CRI answers and the pause image is there. */
+  /** Starts or adopts containerd; resolves when its CRI answers. Images are imported meanwhile. */
   readonly start: () => Promise<void>;
+  /** Resolves when the pause image and the archives of `imagesDir` are there: what pods have to wait for. Tries again what failed before. */
+  readonly imported: () => Promise<void>;
   /** Without `detach` containerd is ended too; containers go on in either case. Safe to call twice. */
   readonly stop: (options: { readonly detach: boolean }) => Promise<void>;
   readonly notReady: () => string | undefined;
@@ -64,6 +66,7 @@ export function createContainerd(options: ContainerdOptions, deps: ContainerdDep
   const path = [...(options.binDirs ?? []), process.env['PATH'] ?? ''].join(':');
   let pid: number | undefined;
   let notReady: string | undefined = 'containerd has not started';
+  let imports: Promise<void> | undefined;
 
   const settings: Omit<ContainerdSettings, 'restrictOomScore'> = {
     root: options.dataDir,
@@ -99,8 +102,11 @@ export function createContainerd(options: ContainerdOptions, deps: ContainerdDep
     pid = running.pid;
     log.info(running.adopted ? 'adopted the running containerd' : 'started containerd', { pid });
     await awaitCri(running.ended);
-    await importImages();
+    imports = undefined;
     notReady = undefined;
+    tasks.spawn(async () => {
+      await imported().catch((error: unknown) => log.error('images cannot be imported', { error }));
+    });
     return running;
   }
 
@@ -137,6 +143,17 @@ export function createContainerd(options: ContainerdOptions, deps: ContainerdDep
   async function logTail(): Promise<string> {
     const text = await readFile(join(options.dataDir, 'containerd.log'), 'utf8').catch(() => '');
     return text.trim().split('\n').slice(-3).join(' | ').slice(-1000);
+  }
+
+  async function imported(): Promise<void> {
+    imports ??= importImages();
+    const mine = imports;
+    try {
+      await mine;
+    } catch (error) {
+      if (imports === mine) imports = undefined;
+      throw error;
+    }
   }
 
   async function importImages(): Promise<void> {
@@ -248,6 +265,7 @@ export function createContainerd(options: ContainerdOptions, deps: ContainerdDep
       if (!detach) pid = undefined;
       notReady = 'containerd is stopped';
     },
+    imported,
     notReady: () => notReady,
   };
 }

@@ -23,6 +23,8 @@ export interface PodContext {
   readonly paths: KubeletPaths;
   readonly volumes: VolumeManager;
   readonly images: ImagePuller;
+  /** Resolves when the images that come with the node, the pause image among them, are there. */
+  readonly imagesImported: () => Promise<void>;
   readonly configMaps: FollowedObjects<ConfigMap>;
   readonly secrets: FollowedObjects<Secret>;
   readonly services: () => readonly Service[];

@@ -62,6 +62,7 @@ async function runtimeHandler(context: PodContext, pod: Pod): Promise<string> {
 export async function createSandbox(context: PodContext, pod: Pod, attempt: number): Promise<SandboxState> {
   const identity = identityOf(pod);
   await Promise.all([
+    context.imagesImported(),
     context.cgroups.create(podCgroup(pod, context.cgroups.host.systemd)),
     makeDir(podLogDir(context.paths, identity), 0o755),
     mkdir(podDir(context.paths, identity.uid), { recursive: true, mode: 0o750 }),
