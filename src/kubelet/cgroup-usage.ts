@@ -11,12 +11,14 @@ export interface Usage {
   readonly processes: number;
 }
 
-const numberIn = async (file: string): Promise<number | undefined> => {
+/** The number that a file holds, 0 for "max"; undefined when there is no such file. */
+export const numberIn = async (file: string): Promise<number | undefined> => {
   const text = await readFile(file, 'utf8').catch(() => undefined);
   return text === undefined ? undefined : Number(text.trim()) || 0;
 };
 
-async function keyedNumbers(file: string): Promise<ReadonlyMap<string, number>> {
+/** Lines "key number" of a file. */
+export async function keyedNumbers(file: string): Promise<ReadonlyMap<string, number>> {
   const text = await readFile(file, 'utf8').catch(() => '');
   return new Map(
     text.split('\n').flatMap((line): [string, number][] => {

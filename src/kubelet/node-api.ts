@@ -8,10 +8,14 @@ import type { Exec } from '#platform/exec.ts';
 import type { Logger } from '#platform/log.ts';
 import type { Random } from '#platform/random.ts';
 import { serveAttach } from './api/attach.ts';
+import { createCadvisor } from './api/cadvisor.ts';
+import { cadvisorMetrics } from './api/cadvisor-metrics.ts';
 import { type ExecStreams, serveExec } from './api/exec.ts';
 import { containerLog } from './api/logs.ts';
 import { kubeletMetrics, probeMetrics, resourceMetrics } from './api/metrics.ts';
+import { createSandboxes } from './api/network-use.ts';
 import { forwardPort } from './api/port-forward.ts';
+import { textType } from './api/prometheus-text.ts';
 import { createStats } from './api/stats.ts';
 import { createTaskClient } from './containerd/tasks.ts';
 import type { Kubelet, KubeletParts } from './index.ts';
@@ -100,19 +104,16 @@ async function pump(stream: ServerHttp2Stream, source: AsyncGenerator<Buffer>, c
 export function createNodeApi(options: NodeApiOptions): NodeApi {
   const { kubelet, clock, exec, log } = options;
   const tasks = createTaskClient(options.endpoint);
-  let stats: ReturnType<typeof createStats> | undefined;
+  let made: { readonly stats: ReturnType<typeof createStats>; readonly cadvisor: ReturnType<typeof createCadvisor> } | undefined;
 
-  const statsOf = (parts: KubeletParts): ReturnType<typeof createStats> => {
-    stats ??= createStats({
-      cri: parts.context.cri,
-      manager: parts.manager,
-      machine: parts.machine,
-      host: parts.cgroups.host,
-      root: parts.context.paths.root,
-      nodeName: options.nodeName,
-      clock,
-    });
-    return stats;
+  const figuresOf = (parts: KubeletParts): NonNullable<typeof made> => {
+    if (made !== undefined) return made;
+    const { cri } = parts.context;
+    const { manager, machine } = parts;
+    const sandboxes = createSandboxes({ cri, manager });
+    const deps = { cri, manager, machine, host: parts.cgroups.host, root: parts.context.paths.root, clock, sandboxes };
+    made = { stats: createStats({ ...deps, nodeName: options.nodeName }), cadvisor: createCadvisor(deps) };
+    return made;
   };
 
   async function logs({ stream, path, params, parts }: Call): Promise<void> {
@@ -199,13 +200,15 @@ export function createNodeApi(options: NodeApiOptions): NodeApi {
       case '/healthz':
         return send(stream, 200, 'text/plain', kubelet.notReady() ?? 'ok');
       case '/stats/summary':
-        return send(stream, 200, 'application/json', JSON.stringify(await statsOf(parts).summary()));
+        return send(stream, 200, 'application/json', JSON.stringify(await figuresOf(parts).stats.summary()));
       case '/metrics':
-        return send(stream, 200, 'text/plain; version=0.0.4', kubeletMetrics(parts.manager, options.nodeName));
+        return send(stream, 200, textType, kubeletMetrics(parts.manager, options.nodeName));
       case '/metrics/resource':
-        return send(stream, 200, 'text/plain; version=0.0.4', resourceMetrics(await statsOf(parts).summary()));
+        return send(stream, 200, textType, resourceMetrics(await figuresOf(parts).stats.summary()));
+      case '/metrics/cadvisor':
+        return send(stream, 200, textType, cadvisorMetrics(await figuresOf(parts).cadvisor()));
       case '/metrics/probes':
-        return send(stream, 200, 'text/plain; version=0.0.4', probeMetrics(parts.context.prober, parts.manager));
+        return send(stream, 200, textType, probeMetrics(parts.context.prober, parts.manager));
       case '/pods': {
         const items = parts.manager.list().flatMap((w) => w.pod() ?? []);
         return send(stream, 200, 'application/json', JSON.stringify({ kind: 'PodList', apiVersion: 'v1', metadata: {}, items }));

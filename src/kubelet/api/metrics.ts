@@ -2,82 +2,62 @@
 
 import type { PodManager } from '../pods/manager.ts';
 import type { Prober } from '../probes/prober.ts';
+import { prometheusText } from './prometheus-text.ts';
 import type { Summary } from './stats.ts';
 
-interface Family {
-  readonly name: string;
-  readonly type: 'counter' | 'gauge';
-  readonly help: string;
-  readonly samples: readonly (readonly [Readonly<Record<string, string>>, number])[];
-}
-
-const quoted = (value: string): string => value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');
-
-function text(families: readonly Family[]): string {
-  return families
-    .map(({ name, type, help, samples }) => {
-      const lines = samples.map(([labels, value]) => {
-        const pairs = Object.entries(labels).map(([key, v]) => `${key}="${quoted(v)}"`);
-        return `${name}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${value}\n`;
-      });
-      return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
-    })
-    .join('');
-}
-
-/** /metrics/resource, which metrics-server reads. */
+/** /metrics/resource, which metrics-server reads: pkg/kubelet/metrics/collectors/resource_metrics.go. */
 export function resourceMetrics(summary: Summary): string {
   const containers = summary.pods.flatMap((p) =>
     p.containers.map((c) => [{ container: c.name, namespace: p.podRef.namespace, pod: p.podRef.name }, c] as const),
   );
   const pods = summary.pods.map((p) => [{ namespace: p.podRef.namespace, pod: p.podRef.name }, p] as const);
-  return text([
+  return prometheusText([
     {
       name: 'container_cpu_usage_seconds_total',
       type: 'counter',
-      help: 'Cumulative cpu time consumed by the container in core-seconds',
+      help: '[STABLE] Cumulative cpu time consumed by the container in core-seconds',
       samples: containers.map(([l, c]) => [l, c.cpu.usageCoreNanoSeconds / 1e9]),
     },
     {
       name: 'container_memory_working_set_bytes',
       type: 'gauge',
-      help: 'Current working set of the container in bytes',
+      help: '[STABLE] Current working set of the container in bytes',
       samples: containers.map(([l, c]) => [l, c.memory.workingSetBytes]),
     },
     {
       name: 'container_start_time_seconds',
       type: 'gauge',
-      help: 'Start time of the container since unix epoch in seconds',
+      help: '[STABLE] Start time of the container since unix epoch in seconds',
       samples: containers.map(([l, c]) => [l, Date.parse(c.startTime) / 1000]),
     },
     {
       name: 'node_cpu_usage_seconds_total',
       type: 'counter',
-      help: 'Cumulative cpu time consumed by the node in core-seconds',
+      help: '[STABLE] Cumulative cpu time consumed by the node in core-seconds',
       samples: [[{}, summary.node.cpu.usageCoreNanoSeconds / 1e9]],
     },
     {
       name: 'node_memory_working_set_bytes',
       type: 'gauge',
-      help: 'Current working set of the node in bytes',
+      help: '[STABLE] Current working set of the node in bytes',
       samples: [[{}, summary.node.memory.workingSetBytes]],
     },
     {
       name: 'pod_cpu_usage_seconds_total',
       type: 'counter',
-      help: 'Cumulative cpu time consumed by the pod in core-seconds',
+      help: '[STABLE] Cumulative cpu time consumed by the pod in core-seconds',
       samples: pods.map(([l, p]) => [l, p.cpu.usageCoreNanoSeconds / 1e9]),
     },
     {
       name: 'pod_memory_working_set_bytes',
       type: 'gauge',
-      help: 'Current working set of the pod in bytes',
+      help: '[STABLE] Current working set of the pod in bytes',
       samples: pods.map(([l, p]) => [l, p.memory.workingSetBytes]),
     },
     {
       name: 'resource_scrape_error',
       type: 'gauge',
-      help: '1 if there was an error while getting container metrics, 0 otherwise',
+      help: '[STABLE] 1 if there was an error while getting container metrics, 0 otherwise',
       samples: [[{}, 0]],
     },
   ]);
@@ -94,7 +74,7 @@ export function kubeletMetrics(manager: PodManager, nodeName: string): string {
   }
   const memory = process.memoryUsage();
   const cpu = process.cpuUsage();
-  return text([
+  return prometheusText([
     { name: 'kubelet_node_name', type: 'gauge', help: "The node's name. The count is always 1.", samples: [[{ node: nodeName }, 1]] },
     { name: 'kubelet_running_pods', type: 'gauge', help: 'Number of pods that have a running pod sandbox', samples: [[{}, running]] },
     {
@@ -127,7 +107,7 @@ export function probeMetrics(prober: Prober, manager: PodManager): string {
     };
     return [[{ ...labels, result: r.ok ? 'successful' : 'failed' }, 1]];
   });
-  return text([
+  return prometheusText([
     {
       name: 'prober_probe_total',
       type: 'counter',

@@ -1,16 +1,16 @@
 /** What the node and its pods use: /stats/summary, after k8s.io/kubelet stats/v1alpha1. */
-import { readFile } from 'node:fs/promises';
 import { uptime } from 'node:os';
 import type { Clock } from '#platform/clock.ts';
 import type { CgroupHost } from '../cgroup-host.ts';
 import { readUsage } from '../cgroup-usage.ts';
 import type { Cri } from '../cri/client.ts';
-import type { ContainerStats } from '../cri/generated/cri.ts';
+import type { ContainerStats, FilesystemUsage } from '../cri/generated/cri.ts';
 import { availableMemory, diskUse, type Machine } from '../node/machine.ts';
 import type { PodManager } from '../pods/manager.ts';
-import { labels } from '../pods/names.ts';
-import { podCgroup } from '../pods/resources.ts';
+import { containerCgroupPath, podCgroup } from '../pods/resources.ts';
+import type { ContainerRecord } from '../pods/runtime.ts';
 import type { PodWorker } from '../pods/worker.ts';
+import { readInterfaces, type Sandboxes } from './network-use.ts';
 
 export interface StatsDeps {
   readonly cri: () => Cri;
@@ -20,6 +20,7 @@ export interface StatsDeps {
   readonly root: string;
   readonly nodeName: string;
   readonly clock: Clock;
+  readonly sandboxes: Sandboxes;
 }
 
 interface Sample {
@@ -29,6 +30,8 @@ interface Sample {
 }
 
 const minIntervalMs = 1000;
+/** What was not asked for so long is gone, or asked for anew. */
+const keepSamplesMs = 600_000;
 
 export interface CpuUse {
   readonly time: string;
@@ -71,25 +74,8 @@ export interface Summary {
   readonly pods: readonly PodUse[];
 }
 
-/** Received and sent bytes of each interface, from the form of /proc/net/dev. */
-export function parseNetDev(text: string): readonly {
-  readonly name: string;
-  readonly rxBytes: number;
-  readonly rxErrors: number;
-  readonly txBytes: number;
-  readonly txErrors: number;
-}[] {
-  return text.split('\n').flatMap((line) => {
-    const match = /^\s*([^:]+):\s*(.*)$/.exec(line);
-    if (match === null || match[1] === 'lo') return [];
-    const n = (match[2] ?? '').trim().split(/\s+/).map(Number);
-    return [{ name: match[1] ?? '', rxBytes: n[0] ?? 0, rxErrors: n[2] ?? 0, txBytes: n[8] ?? 0, txErrors: n[10] ?? 0 }];
-  });
-}
-
 export function createStats(deps: StatsDeps): { readonly summary: () => Promise<Summary> } {
   const samples = new Map<string, Sample>();
-  const pids = new Map<string, number>();
   const bootMs = deps.clock.now() - uptime() * 1000;
 
   /** CPU in use now, from the last two readings that are far enough apart. */
@@ -126,38 +112,28 @@ export function createStats(deps: StatsDeps): { readonly summary: () => Promise<
   }
 
   async function network(path: string): Promise<object | undefined> {
-    const text = await readFile(path, 'utf8').catch(() => undefined);
-    if (text === undefined) return undefined;
-    const interfaces = parseNetDev(text);
-    const main = interfaces.find((i) => i.name === 'eth0') ?? interfaces[0];
-    return { time: new Date(deps.clock.now()).toISOString(), ...main, interfaces };
+    const interfaces = await readInterfaces(path);
+    if (interfaces === undefined) return undefined;
+    const shown = interfaces.map((i) => ({
+      name: i.name,
+      rxBytes: i.rxBytes,
+      rxErrors: i.rxErrors,
+      txBytes: i.txBytes,
+      txErrors: i.txErrors,
+    }));
+    const main = shown.find((i) => i.name === 'eth0') ?? shown[0];
+    return { time: new Date(deps.clock.now()).toISOString(), ...main, interfaces: shown };
   }
 
-  /** The process that holds a sandbox's namespaces. */
-  async function sandboxPid(id: string): Promise<number | undefined> {
-    const known = pids.get(id);
-    if (known !== undefined) return known;
-    const { info } = await deps.cri().podSandboxStatus({ podSandboxId: id, verbose: true });
-    const pid = (JSON.parse(info['info'] ?? '{}') as { readonly pid?: number }).pid;
-    if (pid !== undefined) pids.set(id, pid);
-    return pid;
-  }
-
-  function containerUse(stats: ContainerStats, startedMs: number): ContainerUse {
-    const time = new Date(deps.clock.now()).toISOString();
-    const nanos = stats.cpu?.usageCoreNanoSeconds?.value ?? 0;
-    const working = stats.memory?.workingSetBytes?.value ?? 0;
-    const layer = stats.writableLayer;
+  /** CPU and memory come from the cgroup, as upstream: the runtime's own figures lag, and some versions lose them. */
+  async function containerUse(container: ContainerRecord, podPath: string, layer: FilesystemUsage | null): Promise<ContainerUse> {
+    const { cpu, memory } = await usage(containerCgroupPath(podPath, container.id, deps.host.systemd));
+    const { time } = cpu;
     return {
-      name: stats.attributes?.labels[labels.containerName] ?? '',
-      startTime: new Date(startedMs).toISOString(),
-      cpu: { time, usageNanoCores: rate(stats.attributes?.id ?? '', nanos), usageCoreNanoSeconds: nanos },
-      memory: {
-        time,
-        workingSetBytes: working,
-        usageBytes: stats.memory?.usageBytes?.value ?? working,
-        rssBytes: stats.memory?.rssBytes?.value ?? 0,
-      },
+      name: container.name,
+      startTime: new Date(container.startedMs).toISOString(),
+      cpu,
+      memory,
       ...(layer === null ? {} : { rootfs: { time, usedBytes: layer.usedBytes?.value ?? 0, inodesUsed: layer.inodesUsed?.value ?? 0 } }),
     };
   }
@@ -168,16 +144,14 @@ export function createStats(deps: StatsDeps): { readonly summary: () => Promise<
     const running = runtime?.containers.filter((c) => c.state === 'running') ?? [];
     const sandbox = runtime?.sandboxes[0];
     if (pod === undefined || sandbox === undefined || running.length === 0) return undefined;
-    const own = await usage(podCgroup(pod, deps.host.systemd).path);
-    const pid = pod.spec?.hostNetwork === true ? undefined : await sandboxPid(sandbox.id).catch(() => undefined);
-    const net = pid === undefined ? undefined : await network(`/proc/${pid}/net/dev`);
+    const { path } = podCgroup(pod, deps.host.systemd);
+    const own = await usage(path);
+    const devices = pod.spec?.hostNetwork === true ? undefined : await deps.sandboxes.networkFile(sandbox.id);
+    const net = devices === undefined ? undefined : await network(devices);
     return {
       podRef: worker.identity,
       startTime: pod.status?.startTime ?? '',
-      containers: running.flatMap((c) => {
-        const stats = all.get(c.id);
-        return stats === undefined ? [] : [containerUse(stats, c.startedMs)];
-      }),
+      containers: await Promise.all(running.map((c) => containerUse(c, path, all.get(c.id)?.writableLayer ?? null))),
       cpu: own.cpu,
       memory: own.memory,
       ...(net === undefined ? {} : { network: net }),
@@ -185,17 +159,16 @@ export function createStats(deps: StatsDeps): { readonly summary: () => Promise<
     };
   }
 
-  function forgetOld(ids: ReadonlySet<string>): void {
-    for (const key of samples.keys()) if (key !== '' && !key.startsWith('/') && !ids.has(key)) samples.delete(key);
-    for (const key of pids.keys()) if (!deps.manager.list().some((w) => w.runtime()?.sandboxes.some((s) => s.id === key))) pids.delete(key);
-    if (samples.size > 5000) samples.clear();
+  function forgetOld(): void {
+    const oldest = deps.clock.monotonic() - keepSamplesMs;
+    for (const [key, sample] of samples) if (sample.atMs < oldest) samples.delete(key);
   }
 
   return {
     summary: async () => {
       const [{ stats }, node, disk] = await Promise.all([deps.cri().listContainerStats({}), usage(''), filesystem()]);
       const all = new Map(stats.map((s) => [s.attributes?.id ?? '', s]));
-      forgetOld(new Set(all.keys()));
+      forgetOld();
       const pods = await Promise.all(deps.manager.list().map((worker) => podUse(worker, all)));
       const available = await availableMemory();
       const net = await network('/proc/net/dev');

@@ -72,11 +72,14 @@ export async function diskUse(path: string): Promise<DiskUse> {
   return { capacityBytes: s.blocks * s.bsize, availableBytes: s.bavail * s.bsize, inodes: s.files, inodesFree: s.ffree };
 }
 
-/** Memory that can be had without swapping. */
-export async function availableMemory(): Promise<number> {
-  const line = (await text('/proc/meminfo')).split('\n').find((l) => l.startsWith('MemAvailable:'));
+/** A figure of /proc/meminfo, in bytes. */
+export async function memoryFigure(name: string): Promise<number> {
+  const line = (await text('/proc/meminfo')).split('\n').find((l) => l.startsWith(`${name}:`));
   return Number(/\d+/.exec(line ?? '')?.[0] ?? 0) * 1024;
 }
+
+/** Memory that can be had without swapping. */
+export const availableMemory = (): Promise<number> => memoryFigure('MemAvailable');
 
 /** Process ids in use, and how many there can be. */
 export async function processIds(): Promise<{ readonly max: number; readonly used: number }> {

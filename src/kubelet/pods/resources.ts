@@ -166,3 +166,7 @@ export function podCgroupPath(qos: QosClass, uid: string, systemd: boolean): str
   // A slice's name tells where it is: every dash is a level.
   return `${tier}/${basename(tier, '.slice')}-pod${uid.replaceAll('-', '_')}.slice`;
 }
+
+/** The cgroup of a container, or of a sandbox's own process, below its pod's: as containerd names it. */
+export const containerCgroupPath = (podPath: string, id: string, systemd: boolean): string =>
+  systemd ? `${podPath}/cri-containerd-${id}.scope` : `${podPath}/${id}`;
