@@ -88,16 +88,17 @@ function listErrors(match: string, version: string, token: string, sendInitialEv
   return errors;
 }
 
+/** ValidateListOptions of a watch: apimachinery meta/internalversion/validation. */
 function watchErrors(match: string, token: string, sendInitialEvents: boolean | undefined): FieldError[] {
+  const field = 'resourceVersionMatch';
   const errors: FieldError[] = [];
-  if (sendInitialEvents === undefined && match !== '')
-    errors.push(forbid('resourceVersionMatch', 'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided'));
-  if (sendInitialEvents !== undefined) {
-    if (match === '')
-      errors.push(forbid('resourceVersionMatch', 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'));
-    else if (match !== 'NotOlderThan') errors.push(unsupported('resourceVersionMatch', match, ['NotOlderThan']));
-    if (token !== '') errors.push(forbid('continue', 'continue is forbidden for watch when sendInitialEvents is provided'));
-  }
+  if (sendInitialEvents !== undefined && match !== 'NotOlderThan')
+    errors.push(forbid(field, 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'));
+  if (match === '') return errors;
+  if (sendInitialEvents === undefined)
+    errors.push(forbid(field, 'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided'));
+  if (match !== 'NotOlderThan') errors.push(unsupported(field, match, ['NotOlderThan']));
+  if (token !== '') errors.push(forbid(field, 'resourceVersionMatch is forbidden when continue is provided'));
   return errors;
 }
 

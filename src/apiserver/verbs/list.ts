@@ -55,12 +55,18 @@ export async function list(r: VerbRequest): Promise<ApiResponse> {
   };
 }
 
+/** The revision that a list is to show and no other. A limited list at a revision is one too, if it says no more: so it was before resourceVersionMatch. */
+function exactRevision({ resourceVersion, match, limit, continueToken }: ListParameters): number | undefined {
+  const legacy = match === undefined && limit > 0 && continueToken === undefined && resourceVersion !== 0;
+  return match === 'Exact' || legacy ? resourceVersion : undefined;
+}
+
 async function readPage(r: VerbRequest, parameters: ListParameters, selection: Selection): Promise<Page> {
   const { cache } = r.core;
-  const { resourceVersion, match, continueToken, limit } = parameters;
+  const { resourceVersion, continueToken, limit } = parameters;
   if (resourceVersion !== undefined && resourceVersion > cache.revision()) await waitFor(r, resourceVersion, tooLargeResourceVersion);
   const inconsistent = continueToken?.revision === -1;
-  const exact = continueToken !== undefined && !inconsistent ? continueToken.revision : match === 'Exact' ? resourceVersion : undefined;
+  const exact = continueToken !== undefined && !inconsistent ? continueToken.revision : exactRevision(parameters);
   if (exact !== undefined && exact > cache.revision()) await waitFor(r, exact, tooLargeResourceVersion);
   const prefix = listPrefix(r.resource.def, r.info.namespace);
   const after = continueToken === undefined ? undefined : `${prefix}${continueToken.after}`;

@@ -20,7 +20,7 @@ export function selectionOf(def: KindDef, labelSelector: string, fieldSelector: 
   const fields = [...parseFieldSelector(fieldSelector)];
   if (name !== '') fields.push({ field: 'metadata.name', operator: '=', value: name });
   for (const { field } of fields)
-    if (field !== 'metadata.name' && !isSelectable(def, field)) throw badRequest(`field label not supported: ${field}`);
+    if (field !== 'metadata.name' && !isSelectable(def, field)) throw badRequest(unsupportedField(def, field));
   const view = viewOf(def);
   const fieldOf = (object: Stored) => (field: string) => {
     if (field === 'metadata.name') return object.metadata.name;
@@ -39,6 +39,12 @@ export function selectionOf(def: KindDef, labelSelector: string, fieldSelector: 
     },
   };
 }
+
+/** Kinds that select by nothing of their own say which fields there are (apimachinery's DefaultMetaV1FieldSelectorConversion). */
+const unsupportedField = (def: KindDef, field: string): string =>
+  def.selectableFields === undefined && def.schema.custom !== true
+    ? `${JSON.stringify(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`
+    : `field label not supported: ${field}`;
 
 function isSelectable(def: KindDef, field: string): boolean {
   if (field === 'metadata.namespace') return true;
