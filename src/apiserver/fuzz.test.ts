@@ -17,6 +17,7 @@ const parallel = 64;
 
 const tls = testTls();
 const bugs: string[] = [];
+const resources = builtinKinds.map((k) => k.ref);
 let t: TestServer;
 let http: HttpServer;
 let agent: HttpsAgent;
@@ -81,7 +82,7 @@ test(`${requests} requests of all sorts get no 500 and end nothing (seed ${seed}
   const work = async (): Promise<void> => {
     while (next < requests) {
       if (next++ === warm) heapAtFirst = heapAfterCollection();
-      const sent = makeRequest();
+      const sent = makeRequest(resources);
       const got = await send(sent).catch((error: unknown) => ({ status: -1, text: String(error) }));
       statuses.set(got.status, (statuses.get(got.status) ?? 0) + 1);
       const body = sent.body?.toString('utf8').slice(0, 300) ?? '';
