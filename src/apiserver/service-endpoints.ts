@@ -10,7 +10,7 @@ import type { Tunnel } from './tunnel.ts';
 export interface ServiceEndpoint {
   readonly host: string;
   readonly port: number;
-  /** The node that dials; '': any that is connected. */
+  /** The node that it is on; '': on none. */
   readonly node: string;
 }
 
@@ -58,7 +58,7 @@ export function serviceEndpoint(
 }
 
 /** A connection from this machine. */
-function dialTcp(host: string, port: number, signal: AbortSignal): Promise<Duplex> {
+export function dialTcp(host: string, port: number, signal: AbortSignal): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port });
     const abort = (): void => {
@@ -77,15 +77,12 @@ function dialTcp(host: string, port: number, signal: AbortSignal): Promise<Duple
 const maxTries = 3;
 
 /**
- * Opens connections to services: through the node that an endpoint is on, and for an endpoint that is on none through any
- * node, or from here where there is no node. An ExternalName is dialled from here.
+ * Opens connections to services: through the node that an endpoint is on. What is on no node (endpoints that somebody wrote
+ * down, an ExternalName) is outside the cluster and dialled from here: nodes connect to their own pods only.
  */
 export function createServiceDialer(tunnel: Pick<Tunnel, 'dialNode' | 'connected'>, objects: Pick<ObjectReader, 'get' | 'list'>) {
-  const dial = async ({ host, port, node }: ServiceEndpoint, signal: AbortSignal): Promise<Duplex> => {
-    const through = node === '' ? tunnel.connected()[0] : node;
-    if (through === undefined) return await dialTcp(host, port, signal);
-    return await (await tunnel.dialNode(through, signal)).connect(host, port, signal);
-  };
+  const dial = async ({ host, port, node }: ServiceEndpoint, signal: AbortSignal): Promise<Duplex> =>
+    node === '' ? await dialTcp(host, port, signal) : await (await tunnel.dialNode(node, signal)).connect(host, port, signal);
   return async (namespace: string, name: string, port: number, signal: AbortSignal): Promise<Duplex> => {
     const spec = objects.get(services, namespace, name)?.spec;
     if (spec?.type === 'ExternalName') return await dialTcp(spec.externalName ?? '', port, signal);
