@@ -198,6 +198,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     log: log.child('aggregation'),
     transport: createInProcessTransport({ handle: (request) => handle(request) }, systemUser, 'kube-apiserver'),
   });
+  aggregation.addMetrics(metrics.registry);
   const { catalogue } = aggregation;
   const inner = createHandler({
     core,

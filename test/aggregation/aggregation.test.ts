@@ -17,18 +17,19 @@ let scenario: Scenario;
 let node: ServerNode;
 let host: Host;
 let authority: Authority;
-let extension: ChildProcess | undefined;
+let extension: ChildProcess;
 
-/** Starts the extension server on its host; resolves when it listens. */
-async function startExtension(): Promise<void> {
+/** Starts the extension server; resolves when it listens. */
+async function startExtension(where: Host): Promise<ChildProcess> {
   const certificate = join(node.folder, 'extension.json');
   writeFileSync(certificate, JSON.stringify(authority.issue('extension', ['extension.default.svc'])));
-  const [enter = '', ...enterArgs] = host.enter;
+  const [enter = '', ...enterArgs] = where.enter;
   const script = join(import.meta.dirname, 'extension.ts');
   const words = [...enterArgs, process.execPath, script, node.kubeconfig, node.url, String(port), certificate];
   const child = spawn(enter, words, { stdio: ['ignore', 'pipe', 'inherit'] });
-  extension = child;
+  scenario.cleanup.add('extension server', () => end(child, 'SIGKILL'));
   await once(createInterface({ input: child.stdout }), 'line');
+  return child;
 }
 
 const objects = (caBundle: string, address: string): string => `
@@ -83,10 +84,7 @@ beforeAll(async () => {
   await node.addImage(image);
   host = await scenario.lan.addHost('extension');
   authority = testAuthority('extension-ca');
-  scenario.cleanup.add('extension server', async () => {
-    if (extension !== undefined) await end(extension, 'SIGKILL');
-  });
-  await startExtension();
+  extension = await startExtension(host);
   await node.ok(['apply', '-f', '-'], objects(Buffer.from(authority.cert).toString('base64'), host.address));
   await available('True');
 });
@@ -173,6 +171,7 @@ test('what a deleted object owned is collected on the other server too', async (
   await node.ok(['create', '--validate=false', '-f', '-'], gadget('owned', 'default', owner));
   await node.ok(['delete', 'configmap', 'owner']);
   await eventually('the gadget is gone', async () => ((await node.kubectl(['get', 'gadget', 'owned'])).code === 1 ? true : undefined));
+  expect((await node.kubectl(['get', 'gadget', 'owned'])).stderr).toContain('gadgets.example.test "owned" not found');
 });
 
 test('a namespace takes its objects on the other server with it', async () => {
@@ -184,7 +183,7 @@ test('a namespace takes its objects on the other server with it', async () => {
 
 test('a server that is gone is told of, holds namespaces back and nothing else; all goes on when it is back', async () => {
   await node.ok(['create', 'namespace', 'waiting']);
-  if (extension !== undefined) await end(extension, 'SIGKILL');
+  await end(extension, 'SIGKILL');
   await available('False');
   expect(await node.ok(['get', 'apiservices'])).toMatch(/^v1\.example\.test +default\/extension +False \(FailedDiscoveryCheck\) +/m);
   const refused = await node.kubectl(['get', '--raw', '/apis/example.test/v1/gadgets']);
@@ -196,7 +195,7 @@ test('a server that is gone is told of, holds namespaces back and nothing else; 
     const message = await node.ok(['get', 'namespace', 'waiting', '-o', path]);
     return message.includes('example.test/v1: stale GroupVersion discovery: example.test/v1') ? true : undefined;
   });
-  await startExtension();
+  extension = await startExtension(host);
   await available('True');
   await node.ok(['wait', '--for=delete', 'namespace/waiting', '--timeout=60s']);
 });
@@ -208,4 +207,18 @@ test('after a restart of the server everything is as before', async () => {
   await node.ok(['create', '--validate=false', '-f', '-'], gadget('later', 'default'));
   expect(await node.ok(['get', 'gadget', 'later', '-o', 'name'])).toBe('gadget.example.test/later\n');
   expect(await node.ok(['get', 'apiservice', 'v1.apps', '-o', 'jsonpath={.metadata.labels}'])).toContain('"onstart"');
+});
+
+test('a server on a node is reached through the node', async () => {
+  await startExtension(node.host);
+  const endpoints = [{ addresses: [node.host.address], nodeName: 'n1' }];
+  await node.ok(['patch', 'endpointslice', 'extension', '--type=merge', '-p', JSON.stringify({ endpoints })]);
+  await end(extension, 'SIGKILL');
+  // The other server's objects are gone with its memory.
+  await eventually('requests go to the new one', async () =>
+    (await node.kubectl(['get', 'gadget', 'later'])).stderr.includes('NotFound') ? true : undefined,
+  );
+  for (const name of ['a', 'b', 'c']) await node.ok(['create', '--validate=false', '-f', '-'], gadget(name, 'default'));
+  expect(await node.ok(['get', 'gadgets', '-o', 'name'])).toBe('gadget.example.test/a\ngadget.example.test/b\ngadget.example.test/c\n');
+  await available('True');
 });

@@ -1,4 +1,5 @@
 /** API aggregation, put together: what kube-aggregator is to kube-apiserver. */
+import type { Registry as MetricRegistry } from 'prom-client';
 import { TaskGroup } from '#lib/task-group.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
@@ -9,6 +10,7 @@ import type { RemoteDocuments } from '../discovery/openapi.ts';
 import type { InProcessTransport } from '../in-process.ts';
 import type { Registry } from '../registry.ts';
 import { followApiServices } from './api-services.ts';
+import { availabilityMetrics } from './metrics.ts';
 import { type ServedGroup, servedGroups } from './order.ts';
 import { createRegistration } from './registration.ts';
 import { createChecks } from './remote-checks.ts';
@@ -36,6 +38,7 @@ export interface Aggregation {
   readonly delegate: Delegate;
   /** Whether requests for a path as sent go to another server. */
   readonly passesOn: (path: string) => boolean;
+  readonly addMetrics: (registry: MetricRegistry) => void;
   /** Registers what this server serves and begins to look after others; to be called once the objects that every cluster has are there. */
   readonly start: () => Promise<void>;
   /** Follows APIServices until the signal aborts. */
@@ -75,6 +78,7 @@ export function createAggregation(deps: AggregationDeps): Aggregation {
       const groupVersion = groupVersionOfPath(path);
       return groupVersion !== undefined && apiServices.remote(groupVersion.group, groupVersion.version) !== undefined;
     },
+    addMetrics: availabilityMetrics(apiServices),
     start: async () => {
       await registration.start();
       checks.start();

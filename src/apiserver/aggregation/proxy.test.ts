@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { request as httpsRequest } from 'node:https';
+import { duplexPair } from 'node:stream';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { AuthorizationAttributes } from '../contract.ts';
 import { name, type Setup, type SetupOptions, setUp, slowTests, until } from './testing.ts';
@@ -205,6 +206,28 @@ describe('a request', () => {
   test('reuses connections', async () => {
     const made = await available((_request, response) => json(response, {}));
     await made.send('GET', `${root}/gadgets`);
+    const before = made.extension.connections();
+    for (let i = 0; i < 5; i++) expect((await made.send('GET', `${root}/gadgets`)).status).toBe(200);
+    expect(made.extension.connections()).toBe(before);
+  });
+
+  test('travels as well over what is no socket, such as a stream of a tunnel', async () => {
+    const made = await available((request, response) => {
+      request.pipe(response.writeHead(200));
+    });
+    const { dial } = made.way;
+    made.way.dial = async (signal) => {
+      const socket = await dial(signal);
+      const [ours, theirs] = duplexPair();
+      socket.pipe(theirs).pipe(socket);
+      return ours;
+    };
+    // Over connections made from now on.
+    await made.t.transport.call({ method: 'DELETE', path: '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/ext' });
+    await until(async () => expect(await made.condition()).toMatchObject({ reason: 'EndpointsNotFound' }));
+    await made.addSlice();
+    await until(async () => expect(await made.condition()).toMatchObject({ reason: 'Passed' }));
+    for (const body of ['one', 'two', 'x'.repeat(1_000_000)]) expect((await made.send('PUT', `${root}/gadgets/a`, body)).body).toBe(body);
     const before = made.extension.connections();
     for (let i = 0; i < 5; i++) expect((await made.send('GET', `${root}/gadgets`)).status).toBe(200);
     expect(made.extension.connections()).toBe(before);
