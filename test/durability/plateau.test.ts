@@ -32,7 +32,8 @@ test('ten thousand patches of one object let the database file grow to a plateau
   expect({ code: result.code, stderr: result.stderr }).toEqual({ code: 0, stderr: '' });
   const report = JSON.parse(result.stdout) as Report;
   expect(report.patches).toBeGreaterThanOrEqual(10_000);
-  expect(report.n).toBe(String(report.patches));
+  // Sixteen clients write at once: the last to be asked for need not be the last that was written.
+  expect(Number(report.n)).toBeGreaterThan(report.patches - 16);
   // Far less than all that was written, and in the end no more than at the beginning but for what the moment brings.
   const written = report.patches * valueBytes;
   for (const size of report.sizes) expect(size).toBeLessThan(written / 3);
