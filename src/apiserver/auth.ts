@@ -9,6 +9,7 @@ import { authenticateToken, createAuthenticator } from './authn/authenticator.ts
 import { bootstrapTokens } from './authn/bootstrap-tokens.ts';
 import { authoritiesOf, clientCertificates } from './authn/client-certificate.ts';
 import { httpsFetch } from './authn/https-json.ts';
+import { legacyTokens } from './authn/legacy-tokens.ts';
 import { type OidcDeps, type OidcIssuer, oidcTokens } from './authn/oidc.ts';
 import { openIdRoutes } from './authn/openid.ts';
 import { publishProxyConfig } from './authn/proxy-config.ts';
@@ -145,7 +146,8 @@ export function createAuth(keys: AuthKeys, options: AuthOptions, deps: AuthDeps)
   const { clock, log, store } = deps;
   const audiences = options.audiences ?? options.issuers;
   const anonymousPaths = options.anonymousPaths ?? [];
-  const tokenOptions: TokenOptions = { issuers: options.issuers, audiences, keys: signingKeys(keys) };
+  const legacy = legacyTokens(store, clock, log);
+  const tokenOptions: TokenOptions = { issuers: options.issuers, audiences, keys: signingKeys(keys), legacyUsed: legacy.used };
   const outside = { clock, log, fetch: httpsFetch };
   const issuers = changingIssuers(options.oidc ?? [], outside);
   const tokens: TokenAuthenticator[] = [
@@ -192,6 +194,7 @@ export function createAuth(keys: AuthKeys, options: AuthOptions, deps: AuthDeps)
       await Promise.all([
         hooks.run('rbac/bootstrap-roles', authorization.start),
         hooks.run('start-cluster-authentication-info-controller', () => publishProxyConfig(store, trust)),
+        legacy.start(),
       ]);
     },
     stop: async () => {

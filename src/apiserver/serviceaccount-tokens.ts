@@ -1,8 +1,10 @@
 /** Service-account tokens: made, and their claims checked against the objects they are bound to. pkg/serviceaccount of Kubernetes. */
 import { createPublicKey, type KeyObject, randomUUID } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, type JWTPayload, jwtVerify, SignJWT } from 'jose';
+import type { Secret } from '#kube/generated/core-v1.ts';
 import { nodes, pods, secrets, serviceAccounts } from '#kube/refs.ts';
 import type { Clock } from '#platform/clock.ts';
+import { checkLegacySecret } from './authn/legacy-tokens.ts';
 import { serviceAccountGroups, serviceAccountUser, type TokenAuthenticator, type TokenIdentity } from './authn/types.ts';
 import type { ObjectReader, UserInfo } from './contract.ts';
 
@@ -38,6 +40,8 @@ export interface TokenOptions {
   readonly audiences: readonly string[];
   /** Read at each use: keys may be rotated while running. */
   readonly keys: () => SigningKeys;
+  /** Told of each good token that comes from a Secret. */
+  readonly legacyUsed?: (secret: Secret) => void;
 }
 
 export interface BoundTokenRequest {
@@ -168,7 +172,7 @@ function boundUser(payload: JWTPayload, reader: Reader, now: number): UserInfo {
   return { name: payload.sub, uid: serviceaccount.uid, groups: serviceAccountGroups(namespace), extra };
 }
 
-function legacyUser(token: string, payload: JWTPayload, reader: Reader, now: number): UserInfo {
+function legacyUser(token: string, payload: JWTPayload, reader: Reader, now: number, options: TokenOptions): UserInfo {
   const claim = (name: string): string => {
     const value = payload[`kubernetes.io/serviceaccount/${name}`];
     if (typeof value !== 'string' || value === '') throw new Error(`service account token has no claim ${name}`);
@@ -185,6 +189,8 @@ function legacyUser(token: string, payload: JWTPayload, reader: Reader, now: num
   if (Buffer.from(secret.data?.['token'] ?? '', 'base64').toString('utf8') !== token)
     throw new Error('service account token has been invalidated: its secret holds another token');
   mustExist('service account', reader.get(serviceAccounts, namespace, name), uid, now);
+  checkLegacySecret(secret, name);
+  options.legacyUsed?.(secret);
   return { name: payload.sub, uid, groups: serviceAccountGroups(namespace) };
 }
 
@@ -226,7 +232,13 @@ export function serviceAccountTokens(options: TokenOptions, reader: Reader, cloc
     }
     remembered.set(token, payload);
   };
+  let keys = options.keys();
   const verified = async (token: string, now: number): Promise<JWTPayload> => {
+    // A key that was taken away opens nothing any more.
+    if (options.keys() !== keys) {
+      keys = options.keys();
+      remembered.clear();
+    }
     const known = remembered.get(token);
     if (known !== undefined && (known.exp === undefined || known.exp * 1000 > now)) return known;
     remembered.delete(token);
@@ -245,6 +257,6 @@ export function serviceAccountTokens(options: TokenOptions, reader: Reader, cloc
     const audiences = wanted.filter((a) => meantFor.includes(a));
     if (audiences.length === 0)
       throw new Error(`token audiences ${JSON.stringify(meantFor)} is invalid for the target audiences ${JSON.stringify(wanted)}`);
-    return { user: legacy ? legacyUser(token, payload, reader, now) : boundUser(payload, reader, now), audiences };
+    return { user: legacy ? legacyUser(token, payload, reader, now, options) : boundUser(payload, reader, now), audiences };
   };
 }

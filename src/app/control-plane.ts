@@ -155,6 +155,11 @@ export async function createControlPlane(
   const audit = security.audit === undefined ? undefined : await openAudit(security.audit, { clock, log: log.child('audit') });
   let pki = firstPki;
   let authorities = authoritiesOf(firstPki);
+  const accountKeysOf = ({ serviceAccountKeys: own }: Pki) => ({
+    signing: own.signing,
+    verifying: [...own.verifying, ...security.accountKeys],
+  });
+  let accountKeys = accountKeysOf(firstPki);
   const cache = await createWatchCache(store, { present: presentStored, parse: parseServed }, { clock, log: log.child('cache') });
   const objects = lateObjectStore();
   const address = `${config.advertiseAddress}:${config.port}`;
@@ -169,7 +174,7 @@ export async function createControlPlane(
       serverCa: () => authorities.server,
       clientCa: () => authorities.client,
       requestHeaderCa: () => pki.requestHeaderCa.certPem,
-      serviceAccountKeys: () => pki.serviceAccountKeys,
+      serviceAccountKeys: () => accountKeys,
       keyId: keyIdOf,
       joinPasswords: () => ({ server: pki.serverPassword, agent: pki.agentPassword }),
     },
@@ -249,6 +254,7 @@ export async function createControlPlane(
     usePki: (renewed) => {
       pki = renewed;
       authorities = authoritiesOf(renewed);
+      accountKeys = accountKeysOf(renewed);
       http.setTls(tlsOf(renewed));
     },
     pkiOptions: () => pkiOptions,

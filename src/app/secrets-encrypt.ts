@@ -1,55 +1,8 @@
 /** `k3ts secrets-encrypt`: asks the running server, as the server's own user. */
-import { readFileSync } from 'node:fs';
-import { request } from 'node:https';
-import { join } from 'node:path';
 import { realClock } from '#platform/clock.ts';
-import { paths } from './config.ts';
-import { flagsOf } from './flags.ts';
-import { OptionError, type OptionSources, resolveOptions } from './options.ts';
+import { askServer } from './ask-server.ts';
+import { OptionError, type OptionSources } from './options.ts';
 import type { EncryptionAction, EncryptionStatus } from './secrets-encryption.ts';
-
-interface Answer {
-  readonly code: number;
-  readonly body: string;
-}
-
-function ask(port: number, tlsDir: string, path: string, body: string | undefined): Promise<Answer> {
-  const read = (name: string): string => readFileSync(join(tlsDir, name), 'utf8');
-  return new Promise((resolve, reject) => {
-    const outgoing = request(
-      {
-        host: '127.0.0.1',
-        port,
-        path,
-        method: body === undefined ? 'GET' : 'POST',
-        headers: { 'content-type': 'application/json' },
-        ca: read('server-ca.crt'),
-        cert: read('client-supervisor.crt'),
-        key: read('client-supervisor.key'),
-        agent: false,
-      },
-      (incoming) => {
-        let text = '';
-        incoming.setEncoding('utf8');
-        incoming.on('data', (chunk: string) => {
-          text += chunk;
-        });
-        incoming.on('error', reject);
-        incoming.on('end', () => resolve({ code: incoming.statusCode ?? 0, body: text }));
-      },
-    );
-    outgoing.on('error', reject);
-    outgoing.end(body);
-  });
-}
-
-const messageOf = (body: string): string => {
-  try {
-    return String((JSON.parse(body) as { readonly message?: unknown }).message as string);
-  } catch {
-    return body;
-  }
-};
 
 export interface EncryptCommand {
   readonly action: EncryptionAction | 'status';
@@ -77,20 +30,12 @@ const isRewriting = (now: EncryptionStatus): boolean => now.problem === undefine
 
 /** Prints the status after the action, when all secrets are rewritten. Rejects with OptionError when the server cannot be asked or refuses. */
 export async function secretsEncrypt(command: EncryptCommand, sources: OptionSources): Promise<void> {
-  const options = resolveOptions(flagsOf('server'), sources);
-  const tlsDir = join(paths(String(options.get('data-dir'))).server, 'tls');
-  const port = Number(options.get('https-listen-port'));
   const { action, force, skip } = command;
-  const send = async (body?: string): Promise<EncryptionStatus> => {
-    const path = body === undefined ? '/v1-k3ts/encrypt/status' : '/v1-k3ts/encrypt/config';
-    const answer = await ask(port, tlsDir, path, body).catch((error: unknown) => {
-      const why = error instanceof Error ? error.message : String(error);
-      throw new OptionError(`the server cannot be asked: ${why}: does "k3ts server" run here, and are you its user?`);
-    });
-    if (answer.code !== 200) throw new OptionError(messageOf(answer.body));
-    return JSON.parse(answer.body) as EncryptionStatus;
-  };
-  let now = await send(action === 'status' ? undefined : JSON.stringify({ action, force, skip }));
+  const send = async (body?: object): Promise<EncryptionStatus> =>
+    (body === undefined
+      ? await askServer(sources, 'GET', '/v1-k3ts/encrypt/status')
+      : await askServer(sources, 'POST', '/v1-k3ts/encrypt/config', body)) as EncryptionStatus;
+  let now = await send(action === 'status' ? undefined : { action, force, skip });
   while (action !== 'status' && isRewriting(now)) {
     await realClock.sleep(1000);
     now = await send();

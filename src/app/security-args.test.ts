@@ -14,7 +14,14 @@ const file = (name: string, text: string): string => {
 const settings = (args: Record<string, string>) => securitySettings(new Map(Object.entries(args)));
 
 test('nothing given: nothing set', async () => {
-  expect(await settings({})).toEqual({ auth: {}, files: {}, anonymous: undefined, audit: undefined, encryption: undefined });
+  expect(await settings({})).toEqual({
+    auth: {},
+    files: {},
+    anonymous: undefined,
+    audit: undefined,
+    encryption: undefined,
+    accountKeys: [],
+  });
 });
 
 test('files are read into what they say', async () => {

@@ -1,4 +1,5 @@
 /** The --kube-apiserver-arg settings that name files about who may do what: identity providers, webhooks, audit, encryption. */
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import type { AuditLogOptions } from '#apiserver/audit/log-file.ts';
 import { type AuditPolicy, parseAuditPolicy } from '#apiserver/audit/policy.ts';
@@ -9,6 +10,7 @@ import { issuerFromFlags, type OidcFlags } from '#apiserver/authn/oidc-config.ts
 import { type AuthorizerSpec, parseAuthorizationConfig } from '#apiserver/authz/authorization-config.ts';
 import { readWebhookConfig } from '#apiserver/webhook-config.ts';
 import { parseGoDuration } from '#lib/go-duration.ts';
+import { pemBlocks } from '#lib/pem.ts';
 import type { EncryptionPolicy } from '#store/encryption.ts';
 import { parseEncryptionConfig } from '#store/encryption-config.ts';
 import { OptionError } from './options.ts';
@@ -45,6 +47,7 @@ export const securityArgs = [
   'oidc-signing-algs',
   'oidc-username-claim',
   'oidc-username-prefix',
+  'service-account-key-file',
 ] as const;
 
 type Name = (typeof securityArgs)[number];
@@ -61,6 +64,8 @@ export interface SecuritySettings {
   readonly anonymous: boolean | undefined;
   readonly audit: { readonly policy: AuditPolicy; readonly log?: AuditLogOptions; readonly webhook?: AuditWebhookOptions } | undefined;
   readonly encryption: EncryptionPolicy | undefined;
+  /** Further public keys whose service-account tokens are good: --service-account-key-file, several with commas between. */
+  readonly accountKeys: readonly KeyObject[];
 }
 
 export interface FollowedFile<T> {
@@ -72,6 +77,20 @@ export interface FollowedFile<T> {
 
 interface ReadFile<T> extends FollowedFile<T> {
   readonly value: T;
+}
+
+async function accountKeysOf(args: Args): Promise<readonly KeyObject[]> {
+  const files = list(args.get('service-account-key-file')) ?? [];
+  try {
+    const texts = await Promise.all(files.map((path) => readFile(path, 'utf8')));
+    return texts.flatMap((text, i) => {
+      const keys = pemBlocks(text).map((b) => createPublicKey(b.text));
+      if (keys.length === 0) throw new Error(`data does not contain any valid RSA or ECDSA public keys: ${files[i] ?? ''}`);
+      return keys;
+    });
+  } catch (error) {
+    throw failed('service-account-key-file', error);
+  }
 }
 
 /** What went wrong, with the name of the setting. */
@@ -239,7 +258,7 @@ function checkExclusive(args: Args): void {
 /** `issuers`: this server's own, which no file may name. Reads the files that the settings name. Rejects with OptionError for what cannot be used. */
 export async function securitySettings(args: Args, issuers: readonly string[] = []): Promise<SecuritySettings> {
   checkExclusive(args);
-  const [issuer, config, tokenServer, access, authorizers, audit, encryption] = await Promise.all([
+  const [issuer, config, tokenServer, access, authorizers, audit, encryption, accountKeys] = await Promise.all([
     oidcIssuer(args),
     fromFile(
       args,
@@ -251,6 +270,7 @@ export async function securitySettings(args: Args, issuers: readonly string[] = 
     authorizersOf(args),
     auditOf(args),
     fromFile(args, 'encryption-provider-config', parsed(parseEncryptionConfig)),
+    accountKeysOf(args),
   ]);
   const anonymous = config?.value.anonymous;
   if (anonymous !== undefined && args.has('anonymous-auth'))
@@ -275,5 +295,6 @@ export async function securitySettings(args: Args, issuers: readonly string[] = 
     anonymous: anonymous?.enabled,
     audit,
     encryption,
+    accountKeys,
   };
 }

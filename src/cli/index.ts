@@ -2,13 +2,14 @@
 import yargs from 'yargs';
 import { gitVersion } from '#app/version.ts';
 import { agentCommand } from './agent.ts';
+import { certificateCommand } from './certificate.ts';
 import { killallCommand } from './killall.ts';
 import { kubectl } from './kubectl.ts';
 import { secretsEncryptCommand } from './secrets-encrypt.ts';
 import { serverCommand } from './server.ts';
 import { tokenCommand } from './token.ts';
 
-const commands = [serverCommand, agentCommand, tokenCommand, secretsEncryptCommand, killallCommand];
+const commands = [serverCommand, agentCommand, tokenCommand, certificateCommand, secretsEncryptCommand, killallCommand];
 
 /** Runs one command line (without node and script). Wrong use is told on standard error and ends with exit code 1. */
 export async function runCommand(args: readonly string[]): Promise<void> {

@@ -86,7 +86,7 @@ describe('events', () => {
       user: { username: 'alice', groups: ['dev'] },
       sourceIPs: ['10.0.0.7'],
       userAgent: 'kubectl',
-      objectRef: { resource: 'pods', namespace: 'ns', apiVersion: 'v1' },
+      objectRef: { resource: 'pods', namespace: 'ns', name: 'p', apiVersion: 'v1' },
       responseStatus: { code: 201 },
       requestObject: { metadata: { name: 'p' } },
       responseObject: { kind: 'Pod', metadata: { name: 'p' } },
@@ -97,8 +97,10 @@ describe('events', () => {
   });
   test('bodies appear only at the levels that want them', async () => {
     const { events, audit } = recording('- {level: Metadata}');
-    await audit.handle(async () => await Promise.resolve(created))(request());
-    expect(JSON.stringify(events)).not.toContain('"p"');
+    const body = Buffer.from('{"metadata":{"name":"p"},"data":{"password":"x"}}');
+    await audit.handle(async () => await Promise.resolve(created))(request({ body }));
+    expect(JSON.stringify(events)).not.toContain('password');
+    expect(events[0]?.['objectRef']).toMatchObject({ name: 'p' });
   });
   test('nothing is written for level None', async () => {
     const { events, audit } = recording('- {level: None}');

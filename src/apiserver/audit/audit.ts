@@ -40,6 +40,17 @@ function objectRef(info: RequestInfo): object | undefined {
   };
 }
 
+/** What only the object says: the name of what is created, its uid and version. k8s.io/apiserver pkg/audit LogRequestObject. */
+function completed(ref: object | undefined, info: RequestInfo, object: unknown): object | undefined {
+  if (ref === undefined || (info.verb !== 'create' && info.verb !== 'update')) return ref;
+  const metadata = typeof object === 'object' && object !== null && 'metadata' in object ? object.metadata : undefined;
+  if (typeof metadata !== 'object' || metadata === null) return ref;
+  const known = Object.entries(metadata).filter(
+    ([key, value]) => ['name', 'namespace', 'uid', 'resourceVersion'].includes(key) && typeof value === 'string' && value !== '',
+  );
+  return { ...Object.fromEntries(known), ...ref };
+}
+
 function sourceIps(headers: ApiRequest['headers'], remote: string | undefined): readonly string[] {
   const forwarded = (headers['x-forwarded-for'] ?? '')
     .split(',')
@@ -138,7 +149,9 @@ export function createAudit(policy: AuditPolicy, deps: AuditDeps): Audit {
     figures.level(decision.level);
     if (decision.level === 'None') return undefined;
     const query = request.query.toString();
-    const ref = objectRef(info);
+    const sent =
+      decision.level !== 'Metadata' || info.verb === 'create' || info.verb === 'update' ? requestObject(request as ApiRequest) : undefined;
+    const ref = completed(objectRef(info), info, sent);
     const id = request.headers['audit-id']?.slice(0, longestId) ?? randomUUID();
     const base = {
       kind: 'Event',
@@ -156,7 +169,7 @@ export function createAudit(policy: AuditPolicy, deps: AuditDeps): Audit {
       requestReceivedTimestamp: micro(clock.now()),
     };
     const trim = (object: unknown): unknown => (decision.omitManagedFields ? withoutManagedFields(object) : object);
-    const body = decision.level === 'Metadata' ? undefined : trim(requestObject(request as ApiRequest));
+    const body = decision.level === 'Metadata' ? undefined : trim(sent);
     return {
       id,
       decision,

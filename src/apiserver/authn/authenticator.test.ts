@@ -1,6 +1,7 @@
-import { createPublicKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
+import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { describe, expect, test } from 'vitest';
+import { configMaps, secrets } from '#kube/refs.ts';
 import { type ExtendedUsageName, firstCertificate, issueCertificate } from '#lib/x509.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
 import { memoryLogger } from '#platform/log.ts';
@@ -10,11 +11,17 @@ import { type SigningKeys, serviceAccountTokens, signBoundToken, signLegacyToken
 import { createAuthenticator } from './authenticator.ts';
 import { bootstrapTokens } from './bootstrap-tokens.ts';
 import { authoritiesOf, clientCertificates } from './client-certificate.ts';
+import { legacyTokens } from './legacy-tokens.ts';
 import { requestHeaderAuthenticator } from './request-header.ts';
 import { parseTokenFile, staticTokens } from './static-tokens.ts';
 
 const start = Date.UTC(2026, 0, 1);
 const hour = 3600_000;
+/** As pki's keyIdOf, which this folder may not import. */
+const keyIdOf = (key: KeyObject): string =>
+  createHash('sha256')
+    .update(createPublicKey(key).export({ type: 'spki', format: 'der' }))
+    .digest('base64url');
 const newKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
 
 function authority() {
@@ -64,10 +71,9 @@ function setUp() {
   const objects = fakeObjects();
   let signing = newKey();
   let verifying = [signing];
-  const keys = (): SigningKeys => ({
-    signing,
-    verifying: verifying.map((k, i) => ({ kid: `k${verifying.length - i}`, key: createPublicKey(k) })),
-  });
+  const made = (): SigningKeys => ({ signing, verifying: verifying.map((k) => ({ kid: keyIdOf(k), key: createPublicKey(k) })) });
+  let current = made();
+  const keys = (): SigningKeys => current;
   const tokenOptions: TokenOptions = { issuers: ['https://issuer'], audiences: ['https://issuer', 'k3ts'], keys };
   const grants: string[] = [];
   const granted = (a: AuthorizationAttributes): boolean =>
@@ -111,9 +117,10 @@ function setUp() {
     );
   const bearer = (token: string, headers: Record<string, string> = {}) =>
     ask({ headers: { authorization: `Bearer ${token}`, ...headers } });
-  const rotate = () => {
+  const rotate = (keep = 9) => {
     signing = newKey();
-    verifying = [signing, ...verifying];
+    verifying = [signing, ...verifying].slice(0, keep);
+    current = made();
   };
   return { clock, objects, ask, bearer, tokenOptions, rotate, grants };
 }
@@ -284,6 +291,41 @@ test('a legacy token is good while its secret holds it', async () => {
   await expect(context.bearer(token)).rejects.toMatchObject(unauthorized);
   context.objects.put({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's', namespace: 'ns' }, data: encode({ token }) });
   expect(await context.bearer(token)).toMatchObject({ name: 'system:serviceaccount:ns:sa', uid: sa.metadata.uid });
+});
+
+test('the use of a legacy token is noted on its secret once a day, and one that was marked invalid is refused', async () => {
+  const context = setUp();
+  const legacy = legacyTokens(context.objects, context.clock, memoryLogger());
+  const options = { ...context.tokenOptions, legacyUsed: legacy.used };
+  const { sa } = account(context);
+  const token = await signLegacyToken({ namespace: 'ns', serviceAccount: { name: 'sa', uid: sa.metadata.uid }, secretName: 's' }, options);
+  const put = (labels?: Record<string, string>) =>
+    context.objects.put({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 's', namespace: 'ns', ...(labels === undefined ? {} : { labels }) },
+      data: encode({ token }),
+    });
+  put();
+  const authenticate = serviceAccountTokens(options, context.objects, context.clock);
+  const ask = async () => await authenticate(token, options.audiences, new AbortController().signal);
+  expect(await ask()).toMatchObject({ user: { name: 'system:serviceaccount:ns:sa' } });
+  await context.clock.advance(1);
+  expect(context.objects.get(secrets, 'ns', 's')?.metadata.labels).toEqual({ 'kubernetes.io/legacy-token-last-used': '2026-01-01' });
+  put({ 'kubernetes.io/legacy-token-invalid-since': '2026-01-01' });
+  await expect(ask()).rejects.toThrow('has been marked invalid');
+  await legacy.start();
+  expect(context.objects.get(configMaps, 'kube-system', 'kube-apiserver-legacy-service-account-token-tracking')?.data).toEqual({
+    since: '2026-01-01',
+  });
+});
+
+test('a token whose key was taken away is refused, also where its signature was looked at before', async () => {
+  const context = setUp();
+  const token = await account(context).sign();
+  expect(await context.bearer(token)).toMatchObject({ name: 'system:serviceaccount:ns:sa' });
+  context.rotate(1);
+  await expect(context.bearer(token)).rejects.toMatchObject(unauthorized);
 });
 
 const chained = (leaf: ReturnType<typeof certificate>, ...chain: { readonly certPem: string }[]) => ({
