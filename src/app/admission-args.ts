@@ -2,12 +2,20 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type AdmissionConfiguration, noAdmissionConfiguration, parseAdmissionConfiguration } from '#apiserver/admission/configuration.ts';
+import { defaultTolerationSeconds, type TolerationSeconds } from '#apiserver/admission/default-toleration-seconds.ts';
 import { type PluginChoice, pluginChoiceProblem } from '#apiserver/admission/plugin-order.ts';
 import { OptionError } from './options.ts';
 
-export const admissionArgs: readonly string[] = ['admission-control-config-file', 'disable-admission-plugins', 'enable-admission-plugins'];
+export const admissionArgs: readonly string[] = [
+  'admission-control-config-file',
+  'default-not-ready-toleration-seconds',
+  'default-unreachable-toleration-seconds',
+  'disable-admission-plugins',
+  'enable-admission-plugins',
+];
 
 export interface AdmissionSettings {
+  readonly tolerationSeconds: TolerationSeconds;
   readonly choice: PluginChoice;
   readonly configuration: AdmissionConfiguration;
 }
@@ -31,6 +39,15 @@ export function admissionSettings(args: ReadonlyMap<string, string>): AdmissionS
   const choice = { enabled: list('enable-admission-plugins'), disabled: list('disable-admission-plugins') };
   const problem = pluginChoiceProblem(choice);
   if (problem !== undefined) throw new OptionError(`kube-apiserver-arg: ${problem}`);
+  const seconds = (name: string, fallback: number): number => {
+    const text = args.get(name);
+    if (text !== undefined && !/^-?\d{1,15}$/.test(text)) throw new OptionError(`kube-apiserver-arg: ${name}: "${text}" is not a number`);
+    return text === undefined ? fallback : Number(text);
+  };
+  const tolerationSeconds = {
+    notReady: seconds('default-not-ready-toleration-seconds', defaultTolerationSeconds.notReady),
+    unreachable: seconds('default-unreachable-toleration-seconds', defaultTolerationSeconds.unreachable),
+  };
   const file = args.get('admission-control-config-file');
-  return { choice, configuration: file === undefined ? noAdmissionConfiguration : readConfiguration(file) };
+  return { choice, tolerationSeconds, configuration: file === undefined ? noAdmissionConfiguration : readConfiguration(file) };
 }

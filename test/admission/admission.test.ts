@@ -63,7 +63,10 @@ const create = (where: string, yaml: string) => node.kubectl(['create', '--names
 
 beforeAll(async () => {
   scenario = await createScenario();
-  node = await scenario.addServer('n1', ['--kube-apiserver-arg=enable-admission-plugins=DenyServiceExternalIPs']);
+  node = await scenario.addServer('n1', [
+    '--kube-apiserver-arg=enable-admission-plugins=DenyServiceExternalIPs',
+    '--kube-apiserver-arg=default-not-ready-toleration-seconds=10',
+  ]);
   await node.start();
   await node.nodeReady();
   await startWebhooks();
@@ -209,6 +212,49 @@ spec: {policyName: data, matchResources: {namespaceSelector: {matchLabels: {muta
     });
   });
 
+  test('see how a connection is to be made', async () => {
+    await namespace('connect', { connect: 'yes' });
+    await apply(`
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-rm}
+spec:
+  matchConstraints:
+    resourceRules: [{operations: [CONNECT], apiGroups: [""], apiVersions: [v1], resources: [pods/exec]}]
+  validations: [{expression: "object.kind == 'PodExecOptions' && object.command[0] != 'rm'", message: remove nothing}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-rm}
+spec: {policyName: no-rm, validationActions: [Deny], matchResources: {namespaceSelector: {matchLabels: {connect: "yes"}}}}
+`);
+    await node.ok(['run', 'p', '-n', 'connect', '--image=none']);
+    await node.ok(['wait', '-n', 'connect', 'pod/p', '--for=condition=PodScheduled']);
+    const exec = (command: string) => node.kubectl(['exec', '-n', 'connect', 'p', '--', command]);
+    expect((await exec('rm')).stderr).toContain(
+      "pods \"p\" is forbidden: ValidatingAdmissionPolicy 'no-rm' with binding 'no-rm' denied request: remove nothing",
+    );
+    expect((await exec('ls')).stderr).not.toContain('denied request');
+  });
+
+  test('tell in their status what does not fit the types of what they match', async () => {
+    await apply(`
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: types}
+spec:
+  matchConstraints:
+    resourceRules: [{operations: [CREATE], apiGroups: [apps], apiVersions: [v1], resources: [deployments]}]
+  validations: [{expression: "object.replicas > 1"}]
+`);
+    await node.ok(['wait', 'validatingadmissionpolicy/types', '--for=jsonpath={.status.observedGeneration}=1']);
+    const warning = 'jsonpath={.status.typeChecking.expressionWarnings[0]}';
+    expect(JSON.parse(await node.ok(['get', 'validatingadmissionpolicy', 'types', '-o', warning]))).toEqual({
+      fieldRef: 'spec.validations[0].expression',
+      warning: "apps/v1, Kind=Deployment: ERROR: <input>:1:8: undefined field 'replicas'\n | object.replicas > 1\n | .......^\n",
+    });
+  });
+
   test('that do not compile are refused', async () => {
     const policy = `
 apiVersion: admissionregistration.k8s.io/v1
@@ -296,6 +342,8 @@ spec: {limits: [{type: Container, max: {cpu: "2"}, default: {cpu: "1"}, defaultR
     await node.ok(['run', 'p', '-n', 'limits', '--image=none']);
     const resources = await node.ok(['get', 'pod', 'p', '-n', 'limits', '-o', 'jsonpath={.spec.containers[0].resources}']);
     expect(JSON.parse(resources)).toEqual({ limits: { cpu: '1' }, requests: { cpu: '100m' } });
+    const tolerations = 'jsonpath={.spec.tolerations[?(@.key=="node.kubernetes.io/not-ready")].tolerationSeconds}';
+    expect(await node.ok(['get', 'pod', 'p', '-n', 'limits', '-o', tolerations])).toBe('10');
     const big = '--overrides={"spec":{"containers":[{"name":"q","image":"none","resources":{"limits":{"cpu":"3"}}}]}}';
     expect((await node.kubectl(['run', 'q', '-n', 'limits', '--image=none', big])).stderr).toContain(
       'pods "q" is forbidden: maximum cpu usage per Container is 2, but limit is 3',

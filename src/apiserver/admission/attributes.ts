@@ -23,7 +23,8 @@ export const namespaceOf = (r: AdmissionRequest): string => (isNamespace(r) ? r.
 /** The name that a refusal shows: generateName or "Unknown" where there is no name yet (admission.NewForbidden). */
 function displayName(r: AdmissionRequest): string {
   if (r.name !== '') return r.name;
-  const { name, generateName } = r.object?.metadata ?? {};
+  // The options of a connection have no metadata.
+  const { name, generateName } = (r.object?.metadata as Draft['metadata'] | undefined) ?? {};
   return name || generateName || 'Unknown';
 }
 

@@ -6,12 +6,19 @@ import type { Pod, Toleration } from '#kube/generated/core-v1.ts';
 import type { AdmissionPlugin } from '../contract.ts';
 import { isPod, objectAs } from './attributes.ts';
 
-const taints = ['node.kubernetes.io/not-ready', 'node.kubernetes.io/unreachable'];
+/** How long pods stay on a node that is not ready, or cannot be reached. */
+export interface TolerationSeconds {
+  readonly notReady: number;
+  readonly unreachable: number;
+}
+
+export const defaultTolerationSeconds: TolerationSeconds = { notReady: 300, unreachable: 300 };
 
 const tolerates = (t: Toleration, taint: string): boolean =>
   ((t.key ?? '') === '' || t.key === taint) && ((t.effect ?? '') === '' || t.effect === 'NoExecute');
 
-export function createDefaultTolerationSeconds(seconds = 300): AdmissionPlugin {
+export function createDefaultTolerationSeconds(seconds: TolerationSeconds = defaultTolerationSeconds): AdmissionPlugin {
+  const taints = { 'node.kubernetes.io/not-ready': seconds.notReady, 'node.kubernetes.io/unreachable': seconds.unreachable };
   return {
     name: 'DefaultTolerationSeconds',
     handles: (r) => isPod(r, 'CREATE', 'UPDATE'),
@@ -19,9 +26,9 @@ export function createDefaultTolerationSeconds(seconds = 300): AdmissionPlugin {
       const spec = objectAs<Pod>(r).spec;
       if (r.object === undefined || spec === undefined) return;
       const tolerations = spec.tolerations ?? [];
-      const missing = taints.filter((taint) => !tolerations.some((t) => tolerates(t, taint)));
+      const missing = Object.entries(taints).filter(([taint]) => !tolerations.some((t) => tolerates(t, taint)));
       if (missing.length === 0) return;
-      const added = missing.map((key) => ({ key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: seconds }));
+      const added = missing.map(([key, tolerationSeconds]) => ({ key, operator: 'Exists', effect: 'NoExecute', tolerationSeconds }));
       r.object['spec'] = { ...spec, tolerations: [...tolerations, ...added] };
     },
   };

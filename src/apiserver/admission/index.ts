@@ -6,7 +6,7 @@ import type { Random } from '#platform/random.ts';
 import type { AdmissionPlugin, Authorize, ObjectStore } from '../contract.ts';
 import type { AdmissionMetrics } from './admission-metrics.ts';
 import { type AdmissionConfiguration, noAdmissionConfiguration } from './configuration.ts';
-import { createDefaultTolerationSeconds } from './default-toleration-seconds.ts';
+import { createDefaultTolerationSeconds, type TolerationSeconds } from './default-toleration-seconds.ts';
 import { createLimitRanger } from './limit-ranger.ts';
 import { createMutatingAdmissionPolicy } from './mutating-policy.ts';
 import { createMutatingWebhooks } from './mutating-webhooks.ts';
@@ -61,6 +61,7 @@ export interface AdmissionDeps {
   /** Which plugins are on; absent: those that are by default. */
   readonly choice?: PluginChoice;
   readonly configuration?: AdmissionConfiguration;
+  readonly tolerationSeconds?: TolerationSeconds;
 }
 
 /** The plugins that are on, in upstream's order. */
@@ -82,7 +83,7 @@ export function createAdmissionPlugins(deps: AdmissionDeps): readonly AdmissionP
     createPodSecurity(objects, configuration.podSecurity),
     createPodNodeSelector(objects, configuration.nodeSelectors),
     createPriority(objects),
-    createDefaultTolerationSeconds(),
+    createDefaultTolerationSeconds(deps.tolerationSeconds),
     createPodTolerationRestriction(objects),
     extendedResourceToleration,
     createDefaultStorageClass(objects),

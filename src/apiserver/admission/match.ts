@@ -83,7 +83,8 @@ export function matchingVersion(
   return undefined;
 }
 
-const labelsOf = (object: { readonly metadata: { readonly labels?: Labels } } | undefined): Labels => object?.metadata.labels;
+/** The options of a connection have no metadata. */
+const labelsOf = (object: { readonly metadata?: { readonly labels?: Labels } } | undefined): Labels => object?.metadata?.labels;
 
 /** The labels of the namespace that a request is in or about. Throws StatusError NotFound. */
 function namespaceLabels(r: AdmissionRequest, objects: Objects): Labels {

@@ -1,10 +1,9 @@
 /** MutatingAdmissionPolicy (k8s.io/apiserver pkg/admission/plugin/policy/mutating). */
 import { rewriteLiterals } from '#kube/cel-literals.ts';
 import type { MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding } from '#kube/generated/admissionregistration-v1.ts';
-import { jsonEqual } from '#kube/json-value.ts';
+import { isObject, jsonEqual } from '#kube/json-value.ts';
 import { mutatingAdmissionPolicies, mutatingAdmissionPolicyBindings } from '#kube/refs.ts';
 import { StatusError, type StatusReason } from '#kube/status-error.ts';
-import { draftOf } from '../codec.ts';
 import type { AdmissionPlugin, MutatingRequest } from '../contract.ts';
 import { become, denied } from './attributes.ts';
 import { matchConditions } from './expressions.ts';
@@ -12,7 +11,7 @@ import { isExempt } from './match.ts';
 import { type CompiledMutation, compileMutation, mutatedObject } from './mutations.ts';
 import { type CompiledPolicy, compilePolicy, createPolicySource, type Invocation, messageOf, type PolicyDeps } from './policy.ts';
 import { createHookRounds, type HookRounds } from './reinvocation.ts';
-import { backFrom, inVersion } from './versions.ts';
+import { backFrom, decodedAs, inVersion, schemaOf } from './versions.ts';
 
 type Policy = MutatingAdmissionPolicy;
 type Binding = MutatingAdmissionPolicyBinding;
@@ -42,9 +41,10 @@ async function mutate(r: MutatingRequest, i: Mutating, m: CompiledMutation): Pro
   if (v.object === undefined) return;
   const bound = i.compiled.scope.bind(v, i.params);
   bound.refill(mutationBudget);
-  const value = await mutatedObject(bound, m, v.object, i.def);
+  const value = await mutatedObject(bound, m, v.object, schemaOf(v.object, i.def));
   if (jsonEqual(value, v.object)) return;
-  become(r.object, await backFrom(v, draftOf(i.def, value, 'Ignore', [])));
+  if (!isObject(value)) throw new Error('the mutation leaves no object');
+  become(r.object, await backFrom(v, decodedAs(v, v.object, value)));
 }
 
 /** Runs the mutations of an invocation, all of them whatever becomes of each. True when the object has changed. */

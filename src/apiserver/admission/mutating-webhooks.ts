@@ -4,15 +4,14 @@ import type { MutatingWebhook } from '#kube/generated/admissionregistration-v1.t
 import { isArray, isObject, jsonEqual } from '#kube/json-value.ts';
 import type { Draft } from '#kube/kind.ts';
 import { applyJsonPatch } from '#kube/patch-json.ts';
-import { apiVersionOf, mutatingWebhookConfigurations } from '#kube/refs.ts';
+import { mutatingWebhookConfigurations } from '#kube/refs.ts';
 import { parseExact } from '#lib/exact-json.ts';
-import { draftOf } from '../codec.ts';
 import type { AdmissionPlugin, MutatingRequest } from '../contract.ts';
 import { become } from './attributes.ts';
 import { isExempt } from './match.ts';
 import { messageOf } from './policy.ts';
 import { createHookRounds } from './reinvocation.ts';
-import { backFrom, type VersionedRequest } from './versions.ts';
+import { backFrom, decodedAs, type VersionedRequest } from './versions.ts';
 import { refusal, type Verdict } from './webhook-answer.ts';
 import { CallingError, createHookCaller, type Hook, hooksOf, internalError, type WebhookDeps } from './webhooks.ts';
 
@@ -43,9 +42,7 @@ function patched(name: string, v: VersionedRequest, operations: readonly unknown
   try {
     const value = applyJsonPatch(v.object, operations);
     if (!isObject(value)) throw new Error('the patch leaves no object');
-    // A subresource's own body (a Binding, an Eviction) is of a kind that this request does not describe.
-    if (v.object.kind !== v.def.ref.kind || v.object.apiVersion !== apiVersionOf(v.def.ref)) return value as Draft;
-    return draftOf(v.def, value, 'Ignore', []);
+    return decodedAs(v, v.object, value);
   } catch (error) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     throw internalError(cause instanceof Error ? cause : new Error(String(cause)));

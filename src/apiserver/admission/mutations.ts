@@ -6,9 +6,9 @@ import { CelCompileError, celTypeText, type Program } from '#kube/cel.ts';
 import { celToJson, rewriteLiterals } from '#kube/cel-literals.ts';
 import type { Mutation } from '#kube/generated/admissionregistration-v1.ts';
 import { isArray, isObject } from '#kube/json-value.ts';
-import type { Draft, KindDef } from '#kube/kind.ts';
+import type { Draft } from '#kube/kind.ts';
 import { applyJsonPatch, JsonPatchTestFailed } from '#kube/patch-json.ts';
-import { apiVersionOf } from '#kube/refs.ts';
+import type { Schema } from '#kube/schema.ts';
 import { resolveDefinition } from '../managed-fields.ts';
 import { type Bound, evaluationError, type PolicyScope } from './expressions.ts';
 import { messageOf } from './policy.ts';
@@ -49,19 +49,19 @@ function atomicPaths(value: unknown, type: ApplyType, path: string, found: strin
   }
 }
 
-function applied(object: Draft, configuration: unknown, def: KindDef): unknown {
+function applied(object: Draft, configuration: unknown, schema: Schema): unknown {
   if (!isObject(configuration)) throw new Error('unsupported return type from ApplyConfiguration expression');
-  const patch = { ...configuration, apiVersion: apiVersionOf(def.ref), kind: def.ref.kind };
-  const errors = configurationErrors(patch, def.schema, resolveDefinition);
+  const patch = { ...configuration, apiVersion: object.apiVersion, kind: object.kind };
+  const errors = configurationErrors(patch, schema, resolveDefinition);
   if (errors.length > 0) throw new Error(`error applying patch: failed to convert patch object to typed object: ${errors.join('\n')}`);
   const atomic: string[] = [];
-  atomicPaths(patch, applyType(def.schema, resolveDefinition), '', atomic);
+  atomicPaths(patch, applyType(schema, resolveDefinition), '', atomic);
   if (atomic.length > 0) {
     throw new Error(
       `error applying patch: invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: ${atomic.join(', ')}`,
     );
   }
-  return mergeObjects(object, patch, def.schema, resolveDefinition);
+  return mergeObjects(object, patch, schema, resolveDefinition);
 }
 
 function patched(object: Draft, operations: unknown): unknown {
@@ -76,12 +76,12 @@ function patched(object: Draft, operations: unknown): unknown {
 }
 
 /** What a mutation makes of an object, not decoded yet. Rejects with Error. */
-export async function mutatedObject(bound: Bound, m: CompiledMutation, object: Draft, def: KindDef): Promise<unknown> {
+export async function mutatedObject(bound: Bound, m: CompiledMutation, object: Draft, schema: Schema): Promise<unknown> {
   let result: unknown;
   try {
     result = celToJson(await bound.evaluate(m.program));
   } catch (error) {
     throw new Error(evaluationError(m.expression, error), { cause: error });
   }
-  return m.kind === 'json' ? patched(object, result) : applied(object, result, def);
+  return m.kind === 'json' ? patched(object, result) : applied(object, result, schema);
 }

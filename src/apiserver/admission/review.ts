@@ -44,6 +44,6 @@ export function reviewRequest(r: VersionedRequest, uid: string): JsonObject {
       ...(extra === undefined ? {} : { extra }),
     },
     dryRun: r.dryRun,
-    options: { ...r.options },
+    options: r.operation === 'CONNECT' ? null : { ...r.options },
   };
 }

@@ -1,11 +1,12 @@
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { pods } from '#kube/refs.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
 import { memoryLogger } from '#platform/log.ts';
 import { seededRandom } from '#platform/random.ts';
 import { builtinKinds } from '#resources/index.ts';
-import type { Authorize } from '../contract.ts';
+import type { Authorize, SubresourceDef } from '../contract.ts';
 import { admin, startTestServer, type TestServer, testTls } from '../testing.ts';
 import { viewOf } from '../view.ts';
 import { createAdmissionPlugins } from './index.ts';
@@ -58,7 +59,18 @@ beforeEach(async () => {
   connections = 0;
   answer = () => ({ allowed: true });
   authorize = () => ({ decision: 'allow', reason: '' });
+  const exec: SubresourceDef = {
+    resource: pods,
+    name: 'exec',
+    kind: { group: '', version: 'v1', kind: 'PodExecOptions' },
+    verbs: ['create'],
+    handle: async (r) => {
+      await r.admit('CONNECT', undefined, { kind: 'PodExecOptions', apiVersion: 'v1', container: 'c' });
+      return { type: 'object', status: 200, object: {} };
+    },
+  };
   t = await startTestServer(builtinKinds, {
+    subresources: [exec],
     admission: (objects, metrics) =>
       createAdmissionPlugins({
         objects,
@@ -387,6 +399,56 @@ describe('expressions', () => {
       ]),
     });
   });
+});
+
+describe('what webhooks are told', () => {
+  test('has the options of the write', async () => {
+    await register('validating', webhook('w'));
+    await create(`${podsPath}?fieldManager=me&fieldValidation=Strict`, pod());
+    expect(asked[0]?.request).toMatchObject({
+      options: { kind: 'CreateOptions', apiVersion: 'meta.k8s.io/v1', fieldManager: 'me', fieldValidation: 'Strict' },
+    });
+  });
+
+  test('has the namespace itself for requests about a namespace', async () => {
+    const rule = { operations: ['UPDATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['namespaces'] };
+    await register('validating', webhook('w', { rules: [rule] }));
+    await call('PATCH', '/api/v1/namespaces/default', { metadata: { labels: { a: 'b' } } }, 'application/merge-patch+json');
+    expect(asked[0]?.request).toMatchObject({
+      name: 'default',
+      namespace: 'default',
+      operation: 'UPDATE',
+      options: { kind: 'UpdateOptions' },
+    });
+  });
+
+  test('has the binding when a pod is bound, which they may change', async () => {
+    await create(podsPath, pod());
+    const rule = { operations: ['CREATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods/binding'] };
+    await register('mutating', webhook('w', { rules: [rule] }));
+    answer = () => patch({ op: 'replace', path: '/target/name', value: 'other' });
+    await create(`${podsPath}/p/binding`, { metadata: { name: 'p' }, target: { kind: 'Node', name: 'n' } });
+    expect(asked[0]?.request).toMatchObject({ kind: { kind: 'Binding' }, resource: { resource: 'pods' }, subResource: 'binding' });
+    expect((await call('GET', `${podsPath}/p`)).object.spec).toMatchObject({ nodeName: 'other' });
+  });
+});
+
+test('a connection is refused by webhooks and policies that see its options', async () => {
+  await create(podsPath, pod());
+  const rule = { operations: ['CONNECT'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods/exec'] };
+  await register(
+    'validating',
+    webhook('w', { rules: [rule], objectSelector: { matchExpressions: [{ key: 'a', operator: 'DoesNotExist' }] } }),
+  );
+  expect((await call('POST', `${podsPath}/p/exec`)).code).toBe(200);
+  expect(asked[0]?.request).toMatchObject({
+    kind: { group: '', version: 'v1', kind: 'PodExecOptions' },
+    object: { kind: 'PodExecOptions', container: 'c' },
+    oldObject: null,
+    options: null,
+  });
+  answer = () => ({ allowed: false, status: { message: 'no' } });
+  expect((await call('POST', `${podsPath}/p/exec`)).object.message).toBe('admission webhook "w.example.com" denied the request: no');
 });
 
 describe('webhook calls', () => {

@@ -1,7 +1,12 @@
 /** A request as webhooks and policies see it whose rules name another version of its resource (matchPolicy Equivalent). */
+
+import type { JsonObject } from '#kube/json-value.ts';
 import type { Draft, KindDef } from '#kube/kind.ts';
 import type { KubeObject } from '#kube/object.ts';
-import { apiVersionOf } from '#kube/refs.ts';
+import { apiVersionOf, splitApiVersion } from '#kube/refs.ts';
+import type { Schema } from '#kube/schema.ts';
+import { kindSchema } from '#kube/schema-registry.ts';
+import { draftOf } from '../codec.ts';
 import type { AdmissionRequest } from '../contract.ts';
 import { convertObject } from '../convert.ts';
 
@@ -11,7 +16,7 @@ export interface VersionedRequest extends AdmissionRequest {
   readonly requested: AdmissionRequest;
 }
 
-/** Bodies of subresources (Binding, Scale) are of kinds of their own, the same for all versions. */
+/** Bodies of subresources (Binding, Scale) and the options of connections are of kinds of their own, the same for all versions. */
 const isOf = (object: KubeObject | Draft, def: KindDef): boolean =>
   object.kind === def.ref.kind && object.apiVersion === apiVersionOf(def.ref);
 
@@ -29,3 +34,15 @@ export async function inVersion(r: AdmissionRequest, def: KindDef): Promise<Vers
 /** An object of the matched version in that of the request. Rejects with StatusError. */
 export const backFrom = async (v: VersionedRequest, object: Draft): Promise<Draft> =>
   v.def === v.requested.def || !isOf(object, v.def) ? object : await convertObject(object, v.def, v.requested.def, v.signal);
+
+/** The schema of a request's object. */
+export function schemaOf(object: Draft, def: KindDef): Schema {
+  if (isOf(object, def)) return def.schema;
+  const { group, version } = splitApiVersion(object.apiVersion);
+  return kindSchema(group, version, object.kind) ?? {};
+}
+
+/** What an object was changed to, decoded and defaulted where it is of the request's own kind. Throws StatusError. */
+export function decodedAs(v: VersionedRequest, object: Draft, value: JsonObject): Draft {
+  return isOf(object, v.def) ? draftOf(v.def, value, 'Ignore', []) : (value as Draft);
+}

@@ -1,6 +1,6 @@
 /** Which subresources a kind has: status and scale by its KindDef, those written here by name, and those given to the server as data. */
 
-import type { KindDef } from '#kube/kind.ts';
+import type { Draft, KindDef } from '#kube/kind.ts';
 import { notFound, StatusError } from '#kube/status-error.ts';
 import { readValue } from '../codec.ts';
 import type { ApiResponse, SubresourceDef } from '../contract.ts';
@@ -84,7 +84,9 @@ function adapt(s: SubresourceDef): Subresource {
         store: r.core.objects,
         readBody: () => readValue(r.request),
         admit: async (operation, object, options = {}) => {
-          const admission = admissionRequest(r, operation, { namespace, name, dryRun: false }, object, undefined, options);
+          // What is seen of a connection is how it is to be made.
+          const body = operation === 'CONNECT' ? (options as unknown as Draft) : object;
+          const admission = admissionRequest(r, operation, { namespace, name, dryRun: false }, body, undefined, options);
           await r.core.admission.admit(admission);
           await r.core.admission.validate(admission);
         },

@@ -32,6 +32,8 @@ const portNumber = (text: string): number | undefined => {
 };
 
 interface Destination {
+  /** The kind of the options that admission sees. */
+  readonly kind: 'Pod' | 'Service' | 'Node';
   readonly scheme: 'http' | 'https';
   readonly host: string;
   readonly port: number;
@@ -57,12 +59,12 @@ function podDestination(request: SubresourceRequest): Destination {
   if (number === undefined) throw badRequest(`no port ${JSON.stringify(port)} found for pod ${JSON.stringify(name)}`);
   const host = pod.status?.podIP ?? '';
   if (host === '') throw badRequest('address not allowed');
-  return { scheme, host, port: number, node: pod.spec?.nodeName ?? '' };
+  return { kind: 'Pod', scheme, host, port: number, node: pod.spec?.nodeName ?? '' };
 }
 
 function serviceDestination(request: SubresourceRequest): Destination {
   const { scheme, name, port } = named(request, 'service');
-  return { scheme, ...serviceEndpoint(request.store, request.namespace, name, port) };
+  return { kind: 'Service', scheme, ...serviceEndpoint(request.store, request.namespace, name, port) };
 }
 
 /** Where the target's own paths begin, as the client sees them. */
@@ -86,7 +88,7 @@ async function proxyTo(request: SubresourceRequest, tunnel: Tunnel, find: (r: Su
   const target = find(request);
   const redirect = withSlash(request);
   if (redirect !== undefined) return redirect;
-  await request.admit('CONNECT', undefined, { apiVersion: 'v1', path: request.rest });
+  await request.admit('CONNECT', undefined, { kind: `${target.kind}ProxyOptions`, apiVersion: 'v1', path: request.rest });
   const { signal } = request.request;
   const connection =
     target.node === ''
@@ -111,7 +113,7 @@ async function nodeProxy(request: SubresourceRequest, tunnel: Tunnel): Promise<A
   if (number !== kubeletPort) {
     const addresses = node.status?.addresses ?? [];
     const host = addresses.find((a) => a.type === 'InternalIP')?.address ?? name;
-    return await proxyTo(request, tunnel, (r) => ({ scheme: named(r, 'node').scheme, host, port: number, node: name }));
+    return await proxyTo(request, tunnel, (r) => ({ kind: 'Node', scheme: named(r, 'node').scheme, host, port: number, node: name }));
   }
   await request.admit('CONNECT', undefined, { kind: 'NodeProxyOptions', apiVersion: 'v1', path: request.rest });
   const { signal, method, body, headers } = request.request;

@@ -36,6 +36,28 @@ export interface WriteResult {
   readonly created: boolean;
 }
 
+const optionKinds = { CREATE: 'CreateOptions', UPDATE: 'UpdateOptions', DELETE: 'DeleteOptions' } as const;
+
+/** The options of a write as admission sees them: those of a patch are an update's. */
+function writeOptions(
+  r: VerbRequest,
+  operation: Exclude<AdmissionOperation, 'CONNECT'>,
+  dryRun: boolean,
+  more: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const given = (name: string): object => {
+    const value = r.request.query.get(name) ?? '';
+    return value === '' ? {} : { [name]: value };
+  };
+  return {
+    kind: optionKinds[operation],
+    apiVersion: 'meta.k8s.io/v1',
+    ...(dryRun ? { dryRun: ['All'] } : {}),
+    ...(operation === 'DELETE' ? {} : { ...given('fieldManager'), ...given('fieldValidation') }),
+    ...Object.fromEntries(Object.entries(more).filter(([, value]) => value !== undefined)),
+  };
+}
+
 export function admissionRequest(
   r: VerbRequest,
   operation: AdmissionOperation,
@@ -52,7 +74,7 @@ export function admissionRequest(
     name: at.name,
     object,
     oldObject,
-    options,
+    options: operation === 'CONNECT' ? options : writeOptions(r, operation, at.dryRun, options),
     dryRun: at.dryRun,
     user: r.request.user,
     signal: r.request.signal,
