@@ -18,15 +18,42 @@ function matchAt(pattern: RegExp, source: string, at: number): RegExpExecArray |
 }
 
 /** The expression with its message literals as map literals. */
-export function rewriteLiterals(source: string): string {
+export const rewriteLiterals = (source: string): string => readLiterals(source).expression;
+
+/** A message literal that is being read, and the field of it that is being set; or another bracket. */
+interface Open {
+  readonly type: string | undefined;
+  field: string;
+}
+
+/** What the types of literals say about their place in the object does not fit the fields that they stand in. */
+function mismatch(open: readonly Open[], type: string): string | undefined {
+  const around = open.findLast((o) => o.type !== undefined);
+  if (around?.type === undefined || around.type.startsWith('JSONPatch')) return undefined;
+  const expected = `${around.type}.${around.field}`;
+  if (type === expected) return undefined;
+  return `unexpected type name ${JSON.stringify(type)}, expected ${JSON.stringify(expected)}, which matches field name path from root Object type`;
+}
+
+export interface Literals {
+  /** With map literals in place of message literals. */
+  readonly expression: string;
+  /** Types of literals that do not match their place (k8s.io/apiserver pkg/cel/mutation CheckTypeNamesMatchFieldPathNames). */
+  readonly mismatches: readonly string[];
+}
+
+export function readLiterals(source: string): Literals {
   let out = '';
   let at = 0;
-  const open: ('message' | 'other')[] = [];
+  const open: Open[] = [];
+  const mismatches: string[] = [];
   let atField = false;
   while (at < source.length) {
     const field = atField ? matchAt(name, source, at) : null;
     atField = false;
     if (field !== null) {
+      const inside = open.at(-1);
+      if (inside !== undefined) inside.field = field[1] ?? '';
       out += ` ${JSON.stringify(field[1])}:`;
       at += field[0].length;
       continue;
@@ -40,23 +67,26 @@ export function rewriteLiterals(source: string): string {
     const word = matchAt(path, source, at);
     if (word !== null) {
       at += word[0].length;
-      const brace = messages.test(word[0].replaceAll(/\s/g, '')) ? matchAt(openBrace, source, at) : null;
+      const type = word[0].replaceAll(/\s/g, '');
+      const brace = messages.test(type) ? matchAt(openBrace, source, at) : null;
       if (brace === null) out += word[0];
       else {
         out += '{';
         at += brace[0].length;
-        open.push('message');
+        const wrong = mismatch(open, type);
+        if (wrong !== undefined) mismatches.push(wrong);
+        open.push({ type, field: '' });
         atField = true;
       }
       continue;
     }
     const c = source.charAt(at++);
     out += c;
-    if ('{[('.includes(c)) open.push('other');
+    if ('{[('.includes(c)) open.push({ type: undefined, field: '' });
     else if ('}])'.includes(c)) open.pop();
-    else if (c === ',') atField = open.at(-1) === 'message';
+    else if (c === ',') atField = open.at(-1)?.type !== undefined;
   }
-  return out;
+  return { expression: out, mismatches };
 }
 
 /** What a value of an expression is as JSON. Optional values that are none leave their member out. Throws CelValueError. */

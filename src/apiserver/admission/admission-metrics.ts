@@ -26,7 +26,18 @@ export interface ConditionLabels {
   readonly operation: string;
 }
 
+export interface PolicyOutcome {
+  readonly policy: string;
+  readonly binding: string;
+  /** What came of it. */
+  readonly action: 'allow' | 'deny' | 'warn' | 'audit';
+  readonly error: 'no_error' | 'invalid_error' | 'out_of_budget';
+  readonly seconds: number;
+}
+
 export interface AdmissionMetrics {
+  /** A validation of a ValidatingAdmissionPolicy that found something, or failed. */
+  readonly observeValidation: (outcome: PolicyOutcome) => void;
   readonly observeStage: (stage: Stage, operation: string, rejected: boolean, seconds: number) => void;
   readonly observePlugin: (name: string, stage: Stage, operation: string, rejected: boolean, seconds: number) => void;
   readonly observeWebhook: (outcome: WebhookOutcome) => void;
@@ -77,10 +88,28 @@ export function createAdmissionMetrics(registry: Registry): AdmissionMetrics {
     'code',
     'rejected',
   ]);
+  const policyLabels = ['policy', 'policy_binding', 'error_type', 'enforcement_action'];
+  const checks = new Counter({
+    name: 'apiserver_validating_admission_policy_check_total',
+    help: 'Validation admission policy check total, labeled by policy and further identified by binding and enforcement action taken.',
+    labelNames: policyLabels,
+    registers,
+  });
+  const checkSeconds = new Histogram({
+    name: 'apiserver_validating_admission_policy_check_duration_seconds',
+    help: 'Validation admission latency for individual validation expressions in seconds, labeled by policy and further including binding and enforcement action taken.',
+    labelNames: policyLabels,
+    buckets: [0.0000005, 0.001, 0.01, 0.1, 1],
+    registers,
+  });
   const conditionLabels = ['name', 'kind', 'type', 'operation'];
   const errors = counter('match_condition_evaluation_errors_total', 'Admission match condition evaluation errors count.', conditionLabels);
   const exclusions = counter('match_condition_exclusions_total', 'Admission match condition evaluation exclusions count.', conditionLabels);
   return {
+    observeValidation: ({ policy, binding, action, error, seconds }) => {
+      checks.labels(policy, binding, error, action).inc();
+      checkSeconds.labels(policy, binding, error, action).observe(seconds);
+    },
     observeStage: (stage, operation, rejected, seconds) => step.labels(stage, operation, String(rejected)).observe(seconds),
     observePlugin: (name, stage, operation, rejected, seconds) =>
       controller.labels(name, stage, operation, String(rejected)).observe(seconds),

@@ -112,6 +112,35 @@ describe('ServiceAccount', () => {
     expect(spec.containers[0]?.volumeMounts).toEqual(volumeMounts);
   });
 
+  test.each<[string, object, string]>([
+    ['volume', { volumes: [{ name: 'v', secret: { secretName: 's' } }] }, 'volume with secret.secretName="s"'],
+    [
+      'init container',
+      { initContainers: [{ name: 'i', env: [{ name: 'E', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } }] }] },
+      'init container i with envVar E referencing secret.secretName="s"',
+    ],
+    [
+      'container',
+      { containers: [{ name: 'c', envFrom: [{ secretRef: { name: 's' } }] }] },
+      'container c with envFrom referencing secret.secretName="s"',
+    ],
+    [
+      'ephemeral container',
+      { ephemeralContainers: [{ name: 'e', envFrom: [{ secretRef: { name: 's' } }] }] },
+      'ephemeral container e with envFrom',
+    ],
+  ])('an account that lists its secrets lets no %s have others', async (what, spec, why) => {
+    const metadata = { name: 'default', namespace: 'default', annotations: { 'kubernetes.io/enforce-mountable-secrets': 'true' } };
+    const ask1 = (secrets: object[]) => {
+      const object = pod({ serviceAccountName: 'default', ...spec });
+      const later = { operation: 'UPDATE', subresource: 'ephemeralcontainers', oldObject: pod() } as const;
+      return ask(setup({ metadata, secrets }).plugins, pods, { object, ...(what === 'ephemeral container' ? later : {}) });
+    };
+    await expect(ask1([{ name: 's' }])).resolves.toBeDefined();
+    await expect(ask1([])).rejects.toThrow(why);
+    await expect(ask1([])).rejects.toThrow('is not allowed because service account default does not reference that secret');
+  });
+
   test('an account that does not exist is refused', async () => {
     const { plugins } = setup();
     await expect(ask(plugins, pods, { object: pod({ serviceAccountName: 'other' }) })).rejects.toMatchObject({

@@ -97,7 +97,7 @@ export function createAdmissionPlugins(deps: AdmissionDeps): readonly AdmissionP
     createPolicyExpressions(expressions),
     createMutatingAdmissionPolicy(expressions),
     createMutatingWebhooks(webhooks),
-    createValidatingAdmissionPolicy(expressions),
+    createValidatingAdmissionPolicy({ ...expressions, clock, metrics }),
     createValidatingWebhooks(webhooks),
     createResourceQuota(deps),
     alwaysDeny,

@@ -3,7 +3,7 @@ import { configurationErrors } from '#kube/apply-fields.ts';
 import { mergeObjects } from '#kube/apply-merge.ts';
 import { type ApplyType, applyType, isAtomic, isDeclared, memberSchema, shapeOf } from '#kube/apply-type.ts';
 import { CelCompileError, celTypeText, type Program } from '#kube/cel.ts';
-import { celToJson, rewriteLiterals } from '#kube/cel-literals.ts';
+import { celToJson, readLiterals } from '#kube/cel-literals.ts';
 import type { Mutation } from '#kube/generated/admissionregistration-v1.ts';
 import { isArray, isObject } from '#kube/json-value.ts';
 import type { Draft } from '#kube/kind.ts';
@@ -16,6 +16,8 @@ import { messageOf } from './policy.ts';
 export interface CompiledMutation {
   readonly kind: 'apply' | 'json';
   readonly expression: string;
+  /** Literals whose types do not match their place. */
+  readonly mismatches: readonly string[];
   readonly program: Program;
 }
 
@@ -27,11 +29,12 @@ export const mutationExpression = (m: Mutation): string =>
 export function compileMutation(scope: PolicyScope, m: Mutation): CompiledMutation {
   const kind = m.patchType === 'JSONPatch' ? 'json' : 'apply';
   const expression = mutationExpression(m);
-  const program = scope.compile(rewriteLiterals(expression));
+  const { expression: rewritten, mismatches } = readLiterals(expression);
+  const program = scope.compile(rewritten);
   const fits = kind === 'json' ? /^list\b/ : /^map\b/;
   if (!fits.test(program.type))
     throw new CelCompileError(`must evaluate to ${kind === 'json' ? 'list(JSONPatch)' : 'Object'} but got ${celTypeText(program.type)}`);
-  return { kind, expression, program };
+  return { kind, expression, mismatches, program };
 }
 
 /** Paths of what is replaced as a whole: an apply configuration may not touch it, lest it remove what it does not name. */
@@ -83,5 +86,6 @@ export async function mutatedObject(bound: Bound, m: CompiledMutation, object: D
   } catch (error) {
     throw new Error(evaluationError(m.expression, error), { cause: error });
   }
+  if (m.mismatches.length > 0) throw new Error(`type mismatch: ${m.mismatches.join('\n')}`);
   return m.kind === 'json' ? patched(object, result) : applied(object, result, schema);
 }

@@ -85,7 +85,15 @@ describe('ValidatingAdmissionPolicy', () => {
     const withKinds = { ...objects, kindOf: onlyConfigMaps };
     return {
       objects,
-      plugins: [createValidatingAdmissionPolicy({ cel, objects: withKinds, authorize })],
+      plugins: [
+        createValidatingAdmissionPolicy({
+          cel,
+          objects: withKinds,
+          authorize,
+          clock: fakeClock(),
+          metrics: createAdmissionMetrics(new Registry()),
+        }),
+      ],
     };
   };
   const limit = { validations: [{ expression: 'object.spec.replicas <= 5' }] };
@@ -322,6 +330,35 @@ describe('webhooks', () => {
   ])('that answer %j refuse', async (answer, code, message) => {
     const { plugins } = setup('Validating', [{}], () => answer);
     await expect(ask(plugins, configMaps, { object: configMap })).rejects.toMatchObject({ code, message });
+  });
+
+  test('that know only v1beta1 are asked with it', async () => {
+    const { calls, plugins } = setup('Mutating', [{ admissionReviewVersions: ['v2', 'v1beta1', 'v1'] }], () => adding('/data/b', '2'));
+    const answering = plugins.map((p) => p);
+    await expect(ask(answering, configMaps, { object: configMap })).rejects.toThrow(
+      'received invalid webhook response: expected webhook response of admission.k8s.io/v1beta1, Kind=AdmissionReview, got admission.k8s.io/v1, Kind=AdmissionReview',
+    );
+    expect(calls[0]?.body).toMatchObject({ apiVersion: 'admission.k8s.io/v1beta1' });
+  });
+
+  test.each<[object, string]>([
+    [{ patch: base64([]) }, 'webhook returned response.patch but not response.patchType'],
+    [{ patchType: 'JSONPatch' }, 'webhook returned response.patchType but not response.patch'],
+    [{ patch: base64([{}]), patchType: 'Other' }, 'unsupported patch type "Other"'],
+    [{ patch: base64({}), patchType: 'JSONPatch' }, 'received undecodable patch in webhook response'],
+    [
+      { patch: base64([{ op: 'remove', path: '/nothing' }]), patchType: 'JSONPatch' },
+      'Internal error occurred: unable to get nonexistent key: nothing',
+    ],
+  ])('that answer with a bad patch, %j, fail the request', async (bad, why) => {
+    const { plugins } = setup('Mutating', [{}], () => ({ allowed: true, ...bad }));
+    await expect(ask(plugins, configMaps, { object: configMap })).rejects.toMatchObject({ code: 500 });
+    await expect(ask(plugins, configMaps, { object: configMap })).rejects.toThrow(why);
+  });
+
+  test('that only validate may not patch', async () => {
+    const { plugins } = setup('Validating', [{}], () => adding('/data/b', '2'));
+    await expect(ask(plugins, configMaps, { object: configMap })).rejects.toThrow('validating webhook may not return response.patch');
   });
 
   test('that cannot be called fail the request, unless they may be ignored', async () => {

@@ -262,6 +262,11 @@ describe('MutatingAdmissionPolicy', () => {
       'error applying patch: failed to convert patch object to typed object: .spec.nothing: field not declared in schema',
     ],
     [
+      'a field under the wrong type',
+      applying('Object{spec: Object.spec{securityContext: Object.spec.security{runAsUser: 1}}}'),
+      'type mismatch: unexpected type name "Object.spec.security", expected "Object.spec.securityContext", which matches field name path from root Object type',
+    ],
+    [
       'a path that is not there',
       patching('[JSONPatch{op: "remove", path: "/metadata/labels/x"}]'),
       'JSONPath: unable to get nonexistent key: labels',
@@ -367,6 +372,10 @@ describe('expressions', () => {
     await register('mutating', webhook('one'), webhook('two', { failurePolicy: 'Ignore', clientConfig: { url: 'https://127.0.0.1:1/' } }));
     answer = () => ({ ...patch({ op: 'add', path: '/metadata/labels', value: { a: 'b' } }), auditAnnotations: { note: 'seen' } });
     const notes = new Map<string, unknown>();
+    await call('POST', podsPath, pod({ metadata: { name: 'other' } }));
+    expect(await t.server.metrics.metrics()).toContain(
+      'apiserver_validating_admission_policy_check_total{policy="p",policy_binding="b",error_type="no_error",enforcement_action="deny"} 1',
+    );
     await t.server.handle({
       method: 'POST',
       path: podsPath,

@@ -81,38 +81,56 @@ function checkMirrorPod(r: AdmissionRequest, spec: PodSpec): void {
   }
 }
 
-function checkMountableSecrets(r: AdmissionRequest, spec: PodSpec, account: Stored<ServiceAccount>): void {
-  if (account.metadata.annotations?.[enforceMountableSecrets] !== 'true') return;
-  const mountable = new Set(account.secrets?.map((s) => s.name));
-  const refuse = (what: string, name: string): never => {
-    throw denied(
-      r,
-      `${what} with secret.secretName="${name}" is not allowed because service account ${account.metadata.name} does not reference that secret`,
-    );
-  };
-  for (const volume of spec.volumes ?? []) {
-    const name = volume.secret?.secretName;
-    if (name !== undefined && !mountable.has(name)) refuse('volume', name);
-  }
-  for (const container of [...(spec.initContainers ?? []), ...spec.containers]) {
+const isEphemeral = (r: AdmissionRequest): boolean =>
+  r.def.ref.group === '' && r.def.ref.plural === 'pods' && r.subresource === 'ephemeralcontainers' && r.operation === 'UPDATE';
+
+/** Refuses secrets in the environment of containers that the account does not list. `what`: "container", "init container". */
+function checkEnvironment(
+  r: AdmissionRequest,
+  what: string,
+  list: readonly Container[],
+  mountable: ReadonlySet<string>,
+  account: string,
+): void {
+  const why = (name: string): string =>
+    `referencing secret.secretName="${name}" is not allowed because service account ${account} does not reference that secret`;
+  for (const container of list) {
     for (const env of container.env ?? []) {
       const name = env.valueFrom?.secretKeyRef?.name;
-      if (name !== undefined && !mountable.has(name)) {
-        throw denied(
-          r,
-          `container ${container.name} with envVar ${env.name} referencing secret.secretName="${name}" is not allowed because service account ${account.metadata.name} does not reference that secret`,
-        );
-      }
+      if (name !== undefined && !mountable.has(name)) throw denied(r, `${what} ${container.name} with envVar ${env.name} ${why(name)}`);
+    }
+    for (const from of container.envFrom ?? []) {
+      const name = from.secretRef?.name;
+      if (name !== undefined && !mountable.has(name)) throw denied(r, `${what} ${container.name} with envFrom ${why(name)}`);
     }
   }
+}
+
+function checkMountableSecrets(r: AdmissionRequest, spec: PodSpec, account: Stored<ServiceAccount>): void {
+  if (account.metadata.annotations?.[enforceMountableSecrets] !== 'true') return;
+  const { name: owner } = account.metadata;
+  const mountable = new Set((account.secrets ?? []).flatMap((s) => s.name ?? []));
+  if (isEphemeral(r)) {
+    checkEnvironment(r, 'ephemeral container', (spec.ephemeralContainers ?? []) as readonly Container[], mountable, owner);
+    return;
+  }
+  for (const volume of spec.volumes ?? []) {
+    const name = volume.secret?.secretName;
+    if (name === undefined || mountable.has(name)) continue;
+    throw denied(
+      r,
+      `volume with secret.secretName="${name}" is not allowed because service account ${owner} does not reference that secret`,
+    );
+  }
+  checkEnvironment(r, 'init container', spec.initContainers ?? [], mountable, owner);
+  checkEnvironment(r, 'container', spec.containers, mountable, owner);
   const pullable = new Set(account.imagePullSecrets?.map((s) => s.name));
   for (const [i, { name }] of (spec.imagePullSecrets ?? []).entries()) {
-    if (!pullable.has(name)) {
-      throw denied(
-        r,
-        `imagePullSecrets[${i}].name="${name}" is not allowed because service account ${account.metadata.name} does not reference that imagePullSecret`,
-      );
-    }
+    if (pullable.has(name)) continue;
+    throw denied(
+      r,
+      `imagePullSecrets[${i}].name="${name}" is not allowed because service account ${owner} does not reference that imagePullSecret`,
+    );
   }
 }
 
@@ -121,9 +139,9 @@ export function createServiceAccount(deps: ServiceAccountDeps): AdmissionPlugin 
   const isMirror = (r: AdmissionRequest): boolean => r.object?.metadata.annotations?.[mirrorPodAnnotation] !== undefined;
   return {
     name: 'ServiceAccount',
-    handles: (r) => isPod(r, 'CREATE'),
+    handles: (r) => isPod(r, 'CREATE') || isEphemeral(r),
     admit: async (r) => {
-      if (r.object === undefined || isMirror(r)) return;
+      if (r.object === undefined || isMirror(r) || isEphemeral(r)) return;
       let spec = specOf(r);
       const accountName = spec.serviceAccountName || 'default';
       const account = await lookUp(r, accountName, deps);
@@ -139,7 +157,7 @@ export function createServiceAccount(deps: ServiceAccountDeps): AdmissionPlugin 
     validate: async (r) => {
       const spec = specOf(r);
       if (isMirror(r)) {
-        checkMirrorPod(r, spec);
+        if (!isEphemeral(r)) checkMirrorPod(r, spec);
         return;
       }
       const name = spec.serviceAccountName ?? '';

@@ -3,7 +3,9 @@ import type { Program } from '#kube/cel.ts';
 import type { ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, Validation } from '#kube/generated/admissionregistration-v1.ts';
 import { validatingAdmissionPolicies, validatingAdmissionPolicyBindings } from '#kube/refs.ts';
 import { StatusError, type StatusReason, statusCodes } from '#kube/status-error.ts';
+import type { Clock } from '#platform/clock.ts';
 import type { AdmissionPlugin, AdmissionRequest } from '../contract.ts';
+import type { AdmissionMetrics, PolicyOutcome } from './admission-metrics.ts';
 import { denied } from './attributes.ts';
 import { type Bound, evaluationError, matchConditions, OutOfBudget } from './expressions.ts';
 import { isExempt } from './match.ts';
@@ -39,6 +41,8 @@ interface Finding {
   readonly index: number;
   readonly message: string;
   readonly reason?: StatusReason;
+  /** How its expression failed; absent: it did not. */
+  readonly error?: 'invalid_error' | 'out_of_budget';
 }
 
 interface Evaluated {
@@ -97,22 +101,18 @@ const reasonOf = (text: string | undefined): StatusReason => {
   return known.find((r) => r === text) ?? 'Invalid';
 };
 
-async function runValidation(
-  bound: Bound,
-  v: CompiledValidation,
-  index: number,
-): Promise<(Finding & { readonly failed?: true }) | undefined> {
+async function runValidation(bound: Bound, v: CompiledValidation, index: number): Promise<Finding | undefined> {
   try {
     if ((await bound.evaluate(v.program)) === true) return undefined;
   } catch (error) {
     if (error instanceof OutOfBudget) throw error;
-    return { index, message: evaluationError(v.validation.expression, error), failed: true };
+    return { index, message: evaluationError(v.validation.expression, error), error: 'invalid_error' };
   }
   try {
     return { index, message: await failureMessage(bound, v), reason: reasonOf(v.validation.reason) };
   } catch (error) {
     if (!(error instanceof OutOfBudget)) throw error;
-    return { index, message: `failed messageExpression: ${error.message}`, failed: true };
+    return { index, message: `failed messageExpression: ${error.message}`, error: 'out_of_budget' };
   }
 }
 
@@ -123,12 +123,12 @@ async function runValidations(bound: Bound, { compiled, policy }: Validating): P
   try {
     for (const [index, v] of compiled.validations.entries()) {
       const finding = await runValidation(bound, v, index);
-      if (finding !== undefined && (finding.failed !== true || failClosed)) findings.push(finding);
+      if (finding !== undefined && (finding.error === undefined || failClosed)) findings.push(finding);
     }
     return findings;
   } catch (error) {
     if (!(error instanceof OutOfBudget)) throw error;
-    return failClosed ? [{ index: 0, message: error.message }] : [];
+    return failClosed ? [{ index: 0, message: error.message, error: 'out_of_budget' }] : [];
   }
 }
 
@@ -154,7 +154,9 @@ async function evaluate(v: VersionedRequest, i: Validating): Promise<Evaluated> 
   const bound = i.compiled.scope.bind(v, i.params);
   const matched = await matchConditions(bound, i.compiled.conditions);
   if ('error' in matched) {
-    return i.policy.spec?.failurePolicy === 'Ignore' ? nothing : { ...nothing, findings: [{ index: 0, message: matched.error }] };
+    return i.policy.spec?.failurePolicy === 'Ignore'
+      ? nothing
+      : { ...nothing, findings: [{ index: 0, message: matched.error, error: 'invalid_error' }] };
   }
   if (!matched.matched) return nothing;
   const findings = await runValidations(bound, i);
@@ -178,6 +180,8 @@ function denialError(r: AdmissionRequest, { by, message, reason = 'Invalid' }: D
   });
 }
 
+const outcomes: Readonly<Record<string, PolicyOutcome['action']>> = { Deny: 'deny', Warn: 'warn', Audit: 'audit' };
+
 /** Does with a finding what the binding says; gives the refusal, if it is to be one. */
 function enforce(r: AdmissionRequest, i: Validating, finding: Finding): Denial | undefined {
   const actions = i.binding.spec.validationActions;
@@ -200,7 +204,20 @@ function publish(r: AdmissionRequest, policy: string, annotations: readonly (rea
   for (const [key, distinct] of values) r.audit(`${policy}/${key}`, [...distinct].join(', '));
 }
 
-export function createValidatingAdmissionPolicy(deps: PolicyDeps): AdmissionPlugin {
+export interface ValidatingPolicyDeps extends PolicyDeps {
+  readonly clock: Pick<Clock, 'monotonic'>;
+  readonly metrics: Pick<AdmissionMetrics, 'observeValidation'>;
+}
+
+/** Counts findings, each under what its binding did about it. */
+function count({ metrics }: ValidatingPolicyDeps, { policy, binding }: Validating, findings: readonly Finding[], seconds: number): void {
+  const names = { policy: policy.metadata.name, binding: binding.metadata.name };
+  for (const { error = 'no_error' } of findings)
+    for (const action of binding.spec.validationActions)
+      metrics.observeValidation({ ...names, action: outcomes[action] ?? 'allow', error, seconds });
+}
+
+export function createValidatingAdmissionPolicy(deps: ValidatingPolicyDeps): AdmissionPlugin {
   const source = createPolicySource<Policy, Binding, Compiled>(
     deps,
     { policies: validatingAdmissionPolicies, bindings: validatingAdmissionPolicyBindings },
@@ -220,7 +237,9 @@ export function createValidatingAdmissionPolicy(deps: PolicyDeps): AdmissionPlug
           if (step.policy.spec?.failurePolicy !== 'Ignore') denials.push({ by: step, message: step.fault });
           continue;
         }
+        const start = deps.clock.monotonic();
         const result = await evaluate(await version(step.def), step);
+        count(deps, step, result.findings, (deps.clock.monotonic() - start) / 1000);
         denials.push(...result.findings.flatMap((f) => enforce(r, step, f) ?? []));
         denials.push(...result.annotationErrors.map((message) => ({ by: step, message })));
         const { name } = step.policy.metadata;
