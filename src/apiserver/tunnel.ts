@@ -112,7 +112,8 @@ function keepAlive(link: Link, clock: Clock): void {
   link.session.once('close', () => waiting.cancel());
 }
 
-function linkOver(duplex: Duplex, log: Logger, node: string): Link {
+/** A session, as its client, with a node at the other end of the connection. */
+export function linkOver(duplex: Duplex, log: Logger, node: string): Link {
   const session = connectHttp2(`http://${encodeURIComponent(node)}`, {
     createConnection: () => duplex,
     settings: { initialWindowSize: streamWindow, enablePush: false },
@@ -120,14 +121,17 @@ function linkOver(duplex: Duplex, log: Logger, node: string): Link {
   });
   session.on('connect', () => session.setLocalWindowSize(sessionWindow));
   session.on('error', (error) => log.debug('tunnel session failed', { node, error }));
-  duplex.on('error', () => session.destroy());
+  // Its close follows.
+  duplex.on('error', () => undefined);
   duplex.on('close', () => session.destroy());
   session.on('close', () => duplex.destroy());
   return {
     session,
     end: (why) => {
       log.info('closing tunnel', { node, why });
-      session.destroy();
+      // The session ends with it. Ended first it would write its last words, which fails an assertion in Node that
+      // nothing can catch (js_stream_socket.js doWrite) while a write hangs, as one does when a node does not answer.
+      duplex.destroy();
     },
   };
 }

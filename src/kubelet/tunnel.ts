@@ -3,6 +3,7 @@
  * which the node is the server. A node so needs no open port and may stand behind NAT.
  */
 import { type IncomingHttpHeaders, performServerHandshake, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import type { Duplex } from 'node:stream';
 import { createWebSocketStream, WebSocket } from 'ws';
 import { backoffMs } from '#lib/backoff.ts';
 import type { Clock } from '#platform/clock.ts';
@@ -30,6 +31,29 @@ const retry = { baseMs: 100, maxMs: 5000, jitter: 0.5 };
 /** NAT devices forget quiet connections; a dead one is noticed within two of these. */
 const pingMs = 20_000;
 const handshakeMs = 10_000;
+
+export interface ServedSession {
+  readonly closed: Promise<void>;
+  /** At once, whatever is still to be written. Safe to call twice. */
+  readonly end: () => void;
+}
+
+/** HTTP/2, as its server, over any connection. */
+export function serveHttp2(duplex: Duplex, { serve, log }: Pick<TunnelOptions, 'serve' | 'log'>): ServedSession {
+  // Errors of the connection end the session; they are told there.
+  duplex.on('error', () => undefined);
+  const session: ServerHttp2Session = performServerHandshake(duplex, {
+    settings: { enableConnectProtocol: true, initialWindowSize: 1024 * 1024 },
+  });
+  session.on('stream', serve);
+  session.on('error', (error) => log.debug('the tunnel to the API server broke', { error }));
+  return {
+    closed: new Promise((resolve) => session.once('close', () => resolve())),
+    // Not session.destroy: its last words on a connection where a write is under way fail an assertion in Node
+    // (js_stream_socket.js doWrite), which nothing can catch. The session ends with its connection.
+    end: () => void duplex.destroy(),
+  };
+}
 
 export function createTunnel(options: TunnelOptions): Tunnel {
   const { clock, random, log } = options;
@@ -73,24 +97,14 @@ export function createTunnel(options: TunnelOptions): Tunnel {
 
   async function serve(socket: WebSocket, signal: AbortSignal): Promise<void> {
     const stopPings = keepAlive(socket);
-    const duplex = createWebSocketStream(socket);
-    // Errors of the connection end the session; they are told there.
-    duplex.on('error', () => undefined);
-    const session: ServerHttp2Session = performServerHandshake(duplex, {
-      settings: { enableConnectProtocol: true, initialWindowSize: 1024 * 1024 },
-    });
-    session.on('stream', options.serve);
-    session.on('error', (error) => log.debug('the tunnel to the API server broke', { error }));
+    const session = serveHttp2(createWebSocketStream(socket), options);
     const stop = (): void => {
-      session.destroy();
       socket.terminate();
+      session.end();
     };
     signal.addEventListener('abort', stop, { once: true });
     try {
-      await new Promise<void>((resolve) => {
-        session.once('close', () => resolve());
-        socket.once('close', () => resolve());
-      });
+      await Promise.race([session.closed, new Promise<void>((resolve) => socket.once('close', () => resolve()))]);
     } finally {
       signal.removeEventListener('abort', stop);
       stopPings();
