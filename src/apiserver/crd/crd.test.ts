@@ -103,7 +103,10 @@ test('objects are pruned, defaulted, validated and checked by rules', async () =
   expect(specOf(made)).toEqual({ cronSpec: '* * * * */5', image: 'busybox', port: 'http', free: { any: [1] } });
   const refused = (spec: Record<string, unknown>, why: string) =>
     expect(client.update(crontab, { ...made, spec } as never)).rejects.toThrow(why);
-  await refused({}, 'CronTab.stable.example.com "a" is invalid: spec.cronSpec: Required value');
+  await refused(
+    {},
+    'CronTab.stable.example.com "a" is invalid: [spec.cronSpec: Required value, <nil>: Invalid value: null: some validation rules were not checked',
+  );
   await refused({ cronSpec: 'x' }, `spec.cronSpec: Invalid value: "x": spec.cronSpec in body should match '`);
   await refused({ cronSpec: '* * * * *', replicas: 11 }, 'spec.replicas in body should be less than or equal to 10');
   await refused({ cronSpec: '* * * * *', replicas: 'x' }, 'spec.replicas in body must be of type integer: "string"');

@@ -26,11 +26,13 @@ import type { WatchCache } from '#store/contract.ts';
 import { type HookedWrite, type KindHooks, timestamp } from '../core.ts';
 import type { Registry } from '../registry.ts';
 import { isTrue, statusFor, type TakenNames, withCondition } from './conditions.ts';
+import { defaultErrors } from './defaults.ts';
 import { cleanupFinalizer } from './instances.ts';
 import { parseJsonPath } from './json-path.ts';
 import { type KindSource, kindsOf, storageKindOf } from './kind.ts';
-import { customSchema, schemaErrors } from './schema.ts';
+import { customSchema } from './schema.ts';
 import { createSchemaShelf } from './schema-shelf.ts';
+import { schemaErrors } from './structural.ts';
 import { type ConverterDeps, type ConvertObjects, createWebhookConverter } from './webhook-converter.ts';
 
 type Crd = CustomResourceDefinition;
@@ -234,7 +236,7 @@ function definitionErrors(crd: Draft, old: Crd | undefined, cel: () => Cel): Fie
     if (schema === undefined || jsonEqual(schema, before)) continue;
     const at = `${path}.schema.openAPIV3Schema`;
     const found = schemaErrors(schema, at);
-    errors.push(...(found.length > 0 ? found : ruleErrors(schema, at, cel)));
+    errors.push(...(found.length > 0 ? found : [...defaultErrors(customSchema(schema, false), at), ...ruleErrors(schema, at, cel)]));
   }
   return errors;
 }

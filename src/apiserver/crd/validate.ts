@@ -1,7 +1,7 @@
 /** Values of custom resources against their schema, with the texts of upstream's OpenAPI validation. */
 
 import type { RE2JS } from 're2js';
-import { jsonEqual } from '#kube/json-value.ts';
+import { isObject, jsonEqual, own } from '#kube/json-value.ts';
 import type { KubeObject } from '#kube/object.ts';
 import type { Schema, SchemaValidations } from '#kube/schema.ts';
 import type { FieldError } from '#kube/status-error.ts';
@@ -14,18 +14,46 @@ import { compilePattern } from './schema.ts';
 /** No more errors than this are told. */
 const maxErrors = 100;
 
-/** Checks an object and, where its types are right, its rules. `old`: the object before an update. */
-export function validateCustom({ schema, metadata, rules }: CompiledSchema, object: KubeObject, old: KubeObject | undefined): FieldError[] {
-  const errors = schemaProblems(schema, object);
-  if (metadata !== undefined) check(metadata, object.metadata, 'metadata', errors);
-  return errors.length > 0 ? errors : rules().validate(object, old);
+/** What is blocked by these is not checked by rules: the rules may rely on it. */
+const blocking = new Set<FieldError['type']>([
+  'FieldValueNotSupported',
+  'FieldValueRequired',
+  'FieldValueTooLong',
+  'FieldValueTooMany',
+  'FieldValueTypeInvalid',
+]);
+
+const rulesNotRun: FieldError = {
+  field: '<nil>',
+  type: 'FieldValueInvalid',
+  message:
+    'Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation',
+};
+
+/**
+ * Checks an object and its rules. `old`: the object before an update; what is wrong with values that the update leaves as they are is
+ * tolerated (CRDValidationRatcheting). k8s.io/apiextensions-apiserver pkg/registry/customresource/strategy.go.
+ */
+export function validateCustom(compiled: CompiledSchema, object: KubeObject, old: KubeObject | undefined): FieldError[] {
+  const { schema, metadata, rules } = compiled;
+  const before = old === undefined ? undefined : { value: old as unknown };
+  const errors: FieldError[] = schemaProblems(schema, object, before);
+  if (metadata !== undefined) check(metadata, object.metadata, 'metadata', errors, old && { value: old.metadata });
+  const lists = listProblems(schema, object);
+  if (lists.length > 0 && (old === undefined || listProblems(schema, old).length === 0)) errors.push(...lists);
+  if (!errors.some((e) => blocking.has(e.type))) errors.push(...rules().validate(object, old));
+  else if (rules().hasRules) errors.push(rulesNotRun);
+  return errors;
 }
 
-/** Checks everything below the root but metadata, which the server checks itself. */
-export function schemaProblems(schema: Schema, object: unknown): FieldError[] {
+/** What stood at this place before the update; undefined where there is no such place. */
+type Before = { readonly value: unknown } | undefined;
+
+/** Checks everything below the root but metadata, which the server checks itself, and uniqueness in lists. */
+export function schemaProblems(schema: Schema, object: unknown, before?: Before): FieldError[] {
   const errors: FieldError[] = [];
   const { metadata: _metadata, ...properties } = schema.properties ?? {};
-  check({ ...schema, properties }, object, '', errors);
+  check({ ...schema, properties }, object, '', errors, before);
   return errors.slice(0, maxErrors);
 }
 
@@ -56,8 +84,9 @@ function typeOf(value: unknown): string {
 
 const fits = (actual: string, wanted: string): boolean => actual === wanted || (wanted === 'number' && actual === 'integer');
 
-function check(schema: Schema, value: unknown, path: string, errors: FieldError[]): void {
+function check(schema: Schema, value: unknown, path: string, errors: FieldError[], before?: Before): void {
   if (errors.length >= maxErrors) return;
+  if (before !== undefined && jsonEqual(value, before.value)) return;
   const actual = typeOf(value);
   if (value === null && schema.nullable === true) return;
   if (schema.format === 'int-or-string' && schema.type === undefined) {
@@ -73,35 +102,72 @@ function check(schema: Schema, value: unknown, path: string, errors: FieldError[
     if (problem) errors.push(invalid(path, value, `must be of type ${schema.format}: ${JSON.stringify(value)}`));
   }
   if (schema.validations !== undefined) checkValidations(schema.validations, value, path, errors);
-  if (Array.isArray(value)) checkList(schema, value, path, errors);
-  else if (typeof value === 'object' && value !== null) checkObject(schema, value as Record<string, unknown>, path, errors);
+  if (Array.isArray(value)) checkList(schema, value, path, errors, before);
+  else if (typeof value === 'object' && value !== null) checkObject(schema, value as Record<string, unknown>, path, errors, before);
 }
 
 const join = (path: string, name: string): string => (path === '' ? name : `${path}.${name}`);
 
-function checkObject(schema: Schema, value: Record<string, unknown>, path: string, errors: FieldError[]): void {
+function checkObject(schema: Schema, value: Record<string, unknown>, path: string, errors: FieldError[], before: Before): void {
   for (const name of schema.required ?? []) if (!Object.hasOwn(value, name)) errors.push(fieldRequired(join(path, name)));
   const properties = schema.properties ?? {};
+  const beforeOf = (name: string): Before =>
+    isObject(before?.value) && Object.hasOwn(before.value, name) ? { value: before.value[name] } : undefined;
   for (const [name, item] of Object.entries(value)) {
     const property = Object.hasOwn(properties, name) ? properties[name] : undefined;
-    if (property !== undefined) check(property, item, join(path, name), errors);
-    else if (typeof schema.additionalProperties === 'object') check(schema.additionalProperties, item, join(path, name), errors);
+    if (property !== undefined) check(property, item, join(path, name), errors, beforeOf(name));
+    else if (typeof schema.additionalProperties === 'object')
+      check(schema.additionalProperties, item, join(path, name), errors, beforeOf(name));
   }
 }
 
-function checkList(schema: Schema, value: readonly unknown[], path: string, errors: FieldError[]): void {
-  if (schema.items !== undefined) for (const [i, item] of value.entries()) check(schema.items, item, `${path}[${i}]`, errors);
-  if (schema.listType === 'set' || schema.listType === 'map') checkUnique(schema, value, path, errors);
+function checkList(schema: Schema, value: readonly unknown[], path: string, errors: FieldError[], before: Before): void {
+  if (schema.items === undefined) return;
+  const beforeOf = itemsBefore(schema, before);
+  for (const [i, item] of value.entries()) check(schema.items, item, `${path}[${i}]`, errors, beforeOf(item));
 }
 
-function checkUnique(schema: Schema, value: readonly unknown[], path: string, errors: FieldError[]): void {
+const isKeyed = (schema: Schema): boolean => schema.listType === 'map';
+
+/** What makes an item of a list the item that it is: its keys with their defaults, or all of it. */
+function identityOf(schema: Schema, item: unknown): unknown {
+  if (!isKeyed(schema)) return item;
+  const keys = schema.listMapKeys ?? [];
+  return Object.fromEntries(keys.map((k) => [k, (isObject(item) ? own(item, k) : undefined) ?? schema.items?.properties?.[k]?.default]));
+}
+
+/** The items before by their keys: only in lists that are maps an item is known again. */
+function itemsBefore(schema: Schema, before: Before): (item: unknown) => Before {
+  if (!isKeyed(schema) || !Array.isArray(before?.value)) return () => undefined;
+  const known = new Map(before.value.map((item) => [JSON.stringify(identityOf(schema, item)), { value: item as unknown }]));
+  return (item) => known.get(JSON.stringify(identityOf(schema, item)));
+}
+
+/** Items of sets and maps that are there twice: ValidateListSetsAndMaps. Sets and maps that had such before an update may have them after. */
+function listProblems(schema: Schema, value: unknown): FieldError[] {
+  const errors: FieldError[] = [];
+  walkLists(schema, value, '', errors);
+  return errors.slice(0, maxErrors);
+}
+
+function walkLists(schema: Schema, value: unknown, path: string, errors: FieldError[]): void {
+  if (Array.isArray(value)) {
+    if (schema.listType === 'set' || isKeyed(schema)) findTwins(schema, value, path, errors);
+    if (schema.items !== undefined) for (const [i, item] of value.entries()) walkLists(schema.items, item, `${path}[${i}]`, errors);
+    return;
+  }
+  if (!isObject(value)) return;
+  for (const [name, item] of Object.entries(value)) {
+    const declared = schema.properties !== undefined && Object.hasOwn(schema.properties, name) ? schema.properties[name] : undefined;
+    const below = declared ?? (typeof schema.additionalProperties === 'object' ? schema.additionalProperties : undefined);
+    if (below !== undefined) walkLists(below, item, declared === undefined ? `${path}[${name}]` : join(path, name), errors);
+  }
+}
+
+function findTwins(schema: Schema, value: readonly unknown[], path: string, errors: FieldError[]): void {
   const seen = new Set<string>();
   for (const [i, item] of value.entries()) {
-    const keys = (schema.listMapKeys ?? []).map((k) => [
-      k,
-      (item as Record<string, unknown> | null)?.[k] ?? schema.items?.properties?.[k]?.default,
-    ]);
-    const identity = schema.listType === 'set' ? item : Object.fromEntries(keys);
+    const identity = identityOf(schema, item);
     const key = JSON.stringify(identity);
     if (seen.has(key)) errors.push(fieldDuplicate(`${path}[${i}]`, identity));
     seen.add(key);

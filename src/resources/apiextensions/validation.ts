@@ -1,9 +1,11 @@
 /** CustomResourceDefinitions: names, versions and conversion. Schemas are checked where they are compiled. */
+import { approvalAnnotation, approvalOf } from '#kube/crd-approval.ts';
 import type { CustomResourceDefinition, CustomResourceDefinitionSpec } from '#kube/generated/apiextensions-v1.ts';
 import { isDns1035Label, isDns1123Subdomain } from '#kube/names.ts';
 import type { FieldError } from '#kube/status-error.ts';
 import { fieldInvalid, fieldNotSupported, fieldProblems, fieldRequired } from '#kube/validation/field-error.ts';
 import { immutable } from '#kube/validation/values.ts';
+import { versionErrors, webhookErrors } from './version-validation.ts';
 
 function names(field: string, spec: CustomResourceDefinitionSpec): FieldError[] {
   const { plural, singular = '', kind, listKind = '', shortNames = [], categories = [] } = spec.names;
@@ -37,6 +39,7 @@ function versions(field: string, spec: CustomResourceDefinitionSpec): FieldError
     seen.add(version.name);
     errors.push(...fieldProblems(`${at}.name`, version.name, isDns1035Label(version.name)));
     if (version.schema?.openAPIV3Schema === undefined) errors.push(fieldRequired(`${at}.schema.openAPIV3Schema`, 'schemas are required'));
+    errors.push(...versionErrors(version, at));
   }
   if (spec.versions.filter((v) => v.storage).length !== 1) {
     errors.push(
@@ -67,23 +70,23 @@ function conversion(field: string, spec: CustomResourceDefinitionSpec): FieldErr
           },
         ];
   }
-  const errors: FieldError[] = [];
-  const config = value.webhook?.clientConfig;
-  if (config === undefined)
-    errors.push(
-      fieldRequired(
-        `${field}.webhookClientConfig`,
-        'required when strategy is set to Webhook, but not allowed if preserveUnknownFields is true',
-      ),
-    );
-  else if ((config.url === undefined) === (config.service === undefined)) {
-    errors.push(fieldRequired(`${field}.webhookClientConfig`, 'exactly one of url or service is required'));
-  }
-  if ((value.webhook?.conversionReviewVersions ?? []).length === 0) errors.push(fieldRequired(`${field}.conversionReviewVersions`));
-  return errors;
+  return webhookErrors(value.webhook, field);
 }
 
 export function validateCrd(object: CustomResourceDefinition): FieldError[] {
+  return [...checkCrd(object), ...approvalErrors(object, undefined)];
+}
+
+/** An approval that has not changed is not looked at: validateAPIApproval. */
+function approvalErrors(object: CustomResourceDefinition, old: CustomResourceDefinition | undefined): FieldError[] {
+  const approval = approvalOf(object);
+  if (approval === undefined || (old !== undefined && approvalOf(old)?.state === approval.state)) return [];
+  const field = `metadata.annotations[${approvalAnnotation}]`;
+  if (approval.state === 'Missing') return [fieldRequired(field, approval.message)];
+  return approval.state === 'Invalid' ? [fieldInvalid(field, object.metadata.annotations?.[approvalAnnotation], approval.message)] : [];
+}
+
+function checkCrd(object: CustomResourceDefinition): FieldError[] {
   const { spec } = object;
   const errors: FieldError[] = [];
   const name = `${spec.names.plural}.${spec.group}`;
@@ -99,13 +102,19 @@ export function validateCrd(object: CustomResourceDefinition): FieldError[] {
   else if (spec.scope !== 'Cluster' && spec.scope !== 'Namespaced')
     errors.push(fieldNotSupported('spec.scope', spec.scope, ['Cluster', 'Namespaced']));
   if (spec.preserveUnknownFields === true) {
-    errors.push(fieldInvalid('spec.preserveUnknownFields', true, 'must be false in order to use defaults in the schema'));
+    errors.push(
+      fieldInvalid(
+        'spec.preserveUnknownFields',
+        true,
+        'cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead',
+      ),
+    );
   }
   return [...errors, ...versions('spec.versions', spec), ...names('spec.names', spec), ...conversion('spec.conversion', spec)];
 }
 
 export function validateCrdUpdate(object: CustomResourceDefinition, old: CustomResourceDefinition): FieldError[] {
-  const errors = validateCrd(object);
+  const errors = [...checkCrd(object), ...approvalErrors(object, old)];
   const established = old.status?.conditions?.some((c) => c.type === 'Established' && c.status === 'True') === true;
   errors.push(
     ...immutable('spec.group', object.spec.group, old.spec.group),
