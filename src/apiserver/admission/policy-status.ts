@@ -32,7 +32,7 @@ export function createPolicyStatusKeeper(deps: PolicyStatusDeps): PolicyStatusKe
     if (generation <= (policy.status?.observedGeneration ?? 0) || policy.metadata.deletionTimestamp !== undefined) return;
     tasks.spawn(async (signal) => {
       try {
-        const status = { observedGeneration: generation, typeChecking: { expressionWarnings: typeWarnings(deps, policy) } };
+        const status = { observedGeneration: generation, typeChecking: { expressionWarnings: await typeWarnings(deps, policy) } };
         const { apiVersion, kind } = policy;
         const path = `/apis/${apiVersion}/validatingadmissionpolicies/${name}/status?fieldManager=${manager}&force=true`;
         const body = { apiVersion, kind, metadata: { name }, status };

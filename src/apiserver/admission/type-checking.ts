@@ -2,6 +2,7 @@
  * Checks the expressions of a ValidatingAdmissionPolicy against the types of what it matches, for its status
  * (k8s.io/apiserver pkg/admission/plugin/policy/validating/typechecking.go).
  */
+import { setImmediate } from 'node:timers/promises';
 import { CelCompileError } from '#kube/cel.ts';
 import type { ExpressionWarning, ValidatingAdmissionPolicy } from '#kube/generated/admissionregistration-v1.ts';
 import type { KindDef } from '#kube/kind.ts';
@@ -61,14 +62,16 @@ function check(scopes: readonly (readonly [KindDef, PolicyScope])[], expression:
   return warnings.join('\n');
 }
 
-/** What the status of a policy is to warn of. */
-export function typeWarnings(deps: TypeCheckDeps, { spec = {} }: ValidatingAdmissionPolicy): ExpressionWarning[] {
+/** What the status of a policy is to warn of. Types are many: between one kind and the next, others have their turn. */
+export async function typeWarnings(deps: TypeCheckDeps, { spec = {} }: ValidatingAdmissionPolicy): Promise<ExpressionWarning[]> {
   const { group, version } = splitApiVersion(spec.paramKind?.apiVersion ?? '');
   const params = spec.paramKind === undefined ? undefined : deps.objects.kindOf(group, version, spec.paramKind.kind ?? '');
-  const scopes = kindsToCheck(deps, spec.matchConstraints?.resourceRules).map((def): [KindDef, PolicyScope] => {
+  const scopes: [KindDef, PolicyScope][] = [];
+  for (const def of kindsToCheck(deps, spec.matchConstraints?.resourceRules)) {
     const types = { object: whole(def), ...(params === undefined ? {} : { params: whole(params) }) };
-    return [def, createPolicyScope(deps, { params: spec.paramKind !== undefined, variables: spec.variables ?? [], types })];
-  });
+    scopes.push([def, createPolicyScope(deps, { params: spec.paramKind !== undefined, variables: spec.variables ?? [], types })]);
+    await setImmediate();
+  }
   return (spec.validations ?? []).flatMap((v, i) =>
     (['expression', 'messageExpression'] as const).flatMap((field) => {
       const warning = check(scopes, v[field] || 'true');

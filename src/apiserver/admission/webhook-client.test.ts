@@ -1,9 +1,11 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:https';
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { issueCertificate } from '#lib/x509.ts';
 import { ensureAuthority, ensureLeaf } from '../../pki/certificates.ts';
 import { createWebhookCaller } from './webhook-client.ts';
 
@@ -95,3 +97,66 @@ test.each<[string, () => Promise<unknown>, string]>([
 ])('%s is told', async (_what, call, message) => {
   await expect(call()).rejects.toThrow(message);
 });
+
+test.each<[string, object, string, string | RegExp]>([
+  [
+    'a certificate that is over',
+    { days: [-10, -1] },
+    'hook.ns.svc',
+    /^failed to call webhook: Post "https:\/\/hook\.ns\.svc:443\/\?timeout=5s": tls: failed to verify certificate: x509: certificate has expired or is not yet valid: current time \S+Z is after \S+Z$/,
+  ],
+  [
+    'a certificate that is not valid yet',
+    { days: [1, 10] },
+    'hook.ns.svc',
+    /certificate has expired or is not yet valid: current time \S+Z is before \S+Z$/,
+  ],
+  [
+    'a certificate for other names',
+    { names: ['a.svc', 'b.svc'] },
+    'hook.ns.svc',
+    'x509: certificate is valid for a.svc, b.svc, not hook.ns.svc',
+  ],
+  ['a certificate without names', { names: [] }, 'hook.ns.svc', 'x509: certificate relies on legacy Common Name field, use SANs instead'],
+])(
+  '%s is refused in Go’s words',
+  async (_what, { days = [-1, 1], names = ['hook.ns.svc'] }: { days?: number[]; names?: string[] }, serverName, message) => {
+    const authority = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const own = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const at = (day: number | undefined): Date => new Date(Date.now() + (day ?? 0) * 86_400_000);
+    const ca = issueCertificate(
+      {
+        subject: { commonName: 'ca', organizations: [] },
+        publicKey: authority.publicKey,
+        ca: true,
+        keyUsages: ['cert sign'],
+        notBefore: at(-20),
+        notAfter: at(20),
+      },
+      { key: authority.privateKey },
+    );
+    const cert = issueCertificate(
+      {
+        subject: { commonName: serverName, organizations: [] },
+        publicKey: own.publicKey,
+        keyUsages: ['digital signature'],
+        extendedUsages: ['server auth'],
+        altNames: { dns: names, ip: [], email: [], uri: [] },
+        notBefore: at(days[0]),
+        notAfter: at(days[1]),
+      },
+      { key: authority.privateKey, certPem: ca },
+    );
+    const other = createServer({ cert, key: own.privateKey.export({ type: 'pkcs8', format: 'pem' }) });
+    await new Promise<void>((resolve) => {
+      other.listen(0, '127.0.0.1', resolve);
+    });
+    try {
+      const call = createWebhookCaller(() => Promise.resolve(connect((other.address() as AddressInfo).port, '127.0.0.1')));
+      const config = { service: { namespace: 'ns', name: 'hook' }, caBundle: Buffer.from(ca).toString('base64') };
+      await expect(call({ config, body: {}, timeoutMs: 5000, signal })).rejects.toThrow(message);
+    } finally {
+      other.close();
+    }
+  },
+);

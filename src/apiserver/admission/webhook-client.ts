@@ -3,7 +3,7 @@
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { connect as connectTcp } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { checkServerIdentity, connect as connectTls, type TLSSocket } from 'node:tls';
 import type { WebhookClientConfig } from '#kube/generated/admissionregistration-v1.ts';
 import { parseExact } from '#lib/exact-json.ts';
 import { goErrorText } from './go-errors.ts';
@@ -76,6 +76,19 @@ function targetOf(config: WebhookClientConfig, dialService: DialService | undefi
   return { url, host: `${serverName}:${port}`, serverName, dial: (signal) => dialService(namespace, name, port, signal) };
 }
 
+/** Why a certificate was refused, in Go's words. */
+function refusalText(tls: TLSSocket, serverName: string): string {
+  const cert = tls.getPeerCertificate();
+  const code = String(tls.authorizationError);
+  return goErrorText(Object.assign(new Error(code), { code, cert }), serverName, cert);
+}
+
+/** As Go has it, a common name is no name of a server. */
+const sameName: typeof checkServerIdentity = (host, cert) =>
+  (cert.subjectaltname ?? '') === ''
+    ? Object.assign(new Error('the certificate has no names'), { code: 'ERR_TLS_CERT_ALTNAME_INVALID' })
+    : checkServerIdentity(host, cert);
+
 /** `caBundle`: the webhook's own authority; without one, the system's. Rejects with an Error in Go's words. */
 function secure(socket: Duplex, serverName: string, caBundle: string | undefined): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
@@ -87,9 +100,20 @@ function secure(socket: Duplex, serverName: string, caBundle: string | undefined
       ...(isAddress ? {} : { servername: serverName }),
       ...(caBundle === undefined || caBundle === '' ? {} : { ca: Buffer.from(caBundle, 'base64') }),
       ALPNProtocols: ['http/1.1'],
+      checkServerIdentity: sameName,
+      // The certificate is checked all the same, and refused below: a connection that is closed at once no longer tells its certificate.
+      rejectUnauthorized: false,
     });
-    tls.once('secureConnect', () => resolve(tls));
-    tls.once('error', (error) => reject(new Error(goErrorText(error, serverName, tls.getPeerCertificate()), { cause: error })));
+    tls.once('secureConnect', () => {
+      if (tls.authorized) {
+        resolve(tls);
+        return;
+      }
+      const why = refusalText(tls, serverName);
+      tls.destroy();
+      reject(new Error(why));
+    });
+    tls.once('error', (error) => reject(new Error(goErrorText(error, serverName), { cause: error })));
   });
 }
 
