@@ -222,3 +222,19 @@ test('numbers that Go writes although they are optional are written: older clien
     expectedPods: 0,
   });
 });
+
+describe('bodies that are made to take long', () => {
+  test('JSON in a YAML body is read as JSON, unless it is none', () => {
+    const read = (text: string) => decodeBody(pod, bytes(text), 'application/yaml', 'Warn');
+    expect(read('{"metadata": {"name": "a"}}').object.metadata.name).toBe('a');
+    expect(read('{metadata: {name: a}, }').object.metadata.name).toBe('a');
+    expect(read('{"metadata": {"name": "a", "name": "b"}}').warnings).toEqual(['line 1: key "name" already set in map']);
+  });
+
+  test.each(['application/json', 'application/yaml'])('%s: a number of a million digits is refused', (type) => {
+    expect(() => decodeBody(pod, bytes(`{"spec": {"activeDeadlineSeconds": ${'1'.repeat(1_000_000)}}}`), type, 'Warn')).toThrow();
+    expect(() =>
+      decodeBody(pod, bytes(`spec:\n  activeDeadlineSeconds: ${'1'.repeat(1_000_000)}\n`), 'application/yaml', 'Warn'),
+    ).toThrow();
+  });
+});

@@ -1,13 +1,10 @@
 /** The paths and operations of a kind in OpenAPI v2 and v3. */
 import { allVerbs, type KindDef } from './kind.ts';
 import { type DefinitionSet, type Json, refTo } from './openapi-schema.ts';
+import { type OperationParameter, type SubresourceDoc, subresourceDocs } from './openapi-subresources.ts';
 import { apiVersionOf } from './refs.ts';
 
-interface Parameter {
-  readonly name: string;
-  readonly type: 'string' | 'integer' | 'boolean';
-  readonly description: string;
-}
+type Parameter = OperationParameter;
 
 const parameter = (name: string, type: Parameter['type'], description: string): Parameter => ({ name, type, description });
 
@@ -45,7 +42,6 @@ const patchTypes = [
   'application/merge-patch+json',
   'application/strategic-merge-patch+json',
   'application/apply-patch+yaml',
-  'application/apply-patch+cbor',
 ];
 
 const metaPrefix = 'io.k8s.apimachinery.pkg.apis.meta.v1.';
@@ -55,9 +51,11 @@ interface OperationSpec {
   readonly id: string;
   readonly description: string;
   readonly query: readonly Parameter[];
-  /** Definition of the body, and of the answer. */
+  /** Definition of the body, and of the answer; absent: text. */
   readonly body?: string;
-  readonly answer: string;
+  readonly answer?: string;
+  /** Content types of the answer. Default: those of objects. */
+  readonly produces?: readonly string[];
   readonly codes: readonly string[];
   readonly gvk: Json;
 }
@@ -74,12 +72,14 @@ function renderParameter(p: Parameter, where: 'query' | 'path', set: DefinitionS
   return set.dialect === 'v2' ? { ...head, type: p.type, uniqueItems: true } : { ...head, schema: { type: p.type, uniqueItems: true } };
 }
 
+const streamed = new Set(['list', 'watch', 'watchlist']);
+
 function contentTypes(spec: OperationSpec, { custom }: PathContext): { readonly reads: string[]; readonly writes: string[] } {
   const usable = (types: readonly string[]): string[] =>
     types.filter((t) => !custom || (!t.includes('protobuf') && !t.includes('strategic')));
   return {
     reads: usable(spec.action === 'patch' ? patchTypes : objectTypes),
-    writes: usable(spec.action === 'list' ? listTypes : objectTypes),
+    writes: spec.produces === undefined ? usable(streamed.has(spec.action) ? listTypes : objectTypes) : [...spec.produces],
   };
 }
 
@@ -87,7 +87,7 @@ function renderOperation(spec: OperationSpec, context: PathContext): Json {
   const { set } = context;
   const { reads, writes } = contentTypes(spec, context);
   const parameters = spec.query.map((p) => renderParameter(p, 'query', set));
-  const schema = { $ref: refTo(spec.answer, set) };
+  const schema = spec.answer === undefined ? { type: 'string' } : { $ref: refTo(spec.answer, set) };
   const common = {
     description: spec.description,
     operationId: spec.id,
@@ -163,6 +163,11 @@ export function kindPaths(kind: KindDef, names: KindNames, set: DefinitionSet): 
   if (kind.scale !== undefined) {
     add(`${collection}/{name}/scale`, objectOperations(kind, 'io.k8s.api.autoscaling.v1.Scale', 'Scale', context), parameters(named));
   }
+  for (const doc of subresourceDocs(kind)) {
+    const rest = doc.rest === undefined ? [] : [doc.rest];
+    add(`${collection}/{name}${doc.path}`, subresourceOperations(kind, doc, context), parameters(named, ...rest));
+  }
+  if (!context.custom && verbsOf(kind).has('watch')) Object.assign(paths, watchPaths(kind, base, context, parameters, named));
   if (ref.namespaced && verbsOf(kind).has('list')) {
     const id = `list${operationGroup(ref.group, ref.version)}${ref.kind}ForAllNamespaces`;
     const query = [...watching, ...selection];
@@ -180,6 +185,77 @@ export function kindPaths(kind: KindDef, names: KindNames, set: DefinitionSet): 
     };
   }
   return paths;
+}
+
+function subresourceOperations(kind: KindDef, doc: SubresourceDoc, context: PathContext): Json {
+  const { ref } = kind;
+  const name = `${ref.namespaced ? 'Namespaced' : ''}${ref.kind}${doc.suffix}`;
+  const group = operationGroup(ref.group, ref.version);
+  return Object.fromEntries(
+    doc.operations.map((o) => {
+      // connectCoreV1GetNamespacedPodExec, but readCoreV1NamespacedPodLog.
+      const id = o.action === 'connect' ? `connect${group}${o.prefix.slice('connect'.length)}${name}` : `${o.prefix}${group}${name}`;
+      const writing = o.action === 'get' || o.action === 'connect' ? [] : [dryRun, fieldManager, fieldValidation];
+      const spec: OperationSpec = {
+        action: o.action,
+        id,
+        description: o.description,
+        query: [...doc.query, ...writing, ...(o.action === 'patch' ? [force] : [])],
+        ...(o.definition === undefined || o.action === 'get' ? {} : { body: o.action === 'patch' ? `${metaPrefix}Patch` : o.definition }),
+        ...(o.definition === undefined ? {} : { answer: o.definition }),
+        ...(doc.produces === undefined ? {} : { produces: doc.produces }),
+        codes: o.action === 'post' ? ['200', '201', '202'] : o.action === 'put' || o.action === 'patch' ? ['200', '201'] : ['200'],
+        gvk: { ...doc.kind },
+      };
+      return [o.method, renderOperation(spec, context)];
+    }),
+  );
+}
+
+/** The deprecated paths below /watch. */
+function watchPaths(
+  kind: KindDef,
+  base: string,
+  context: PathContext,
+  parameters: (...extra: Parameter[]) => Json[],
+  named: Parameter,
+): Record<string, Json> {
+  const { ref } = kind;
+  const group = operationGroup(ref.group, ref.version);
+  const query = [...watching, ...selection];
+  const watch = (action: 'watch' | 'watchlist', id: string, changes: string, instead: string): Json => ({
+    get: renderOperation(
+      {
+        action,
+        id: `watch${group}${id}`,
+        description: `watch ${changes} of ${ref.kind}. deprecated: use the 'watch' parameter with a list operation instead${instead}.`,
+        query,
+        answer: `${metaPrefix}WatchEvent`,
+        codes: ['200'],
+        gvk: gvkOf(kind),
+      },
+      context,
+    ),
+  });
+  const list = (id: string): Json => watch('watchlist', id, 'individual changes to a list', '');
+  const single = ", filtered to a single item with the 'fieldSelector' parameter";
+  const scope = ref.namespaced ? 'Namespaced' : '';
+  const collection = `${base}/watch/${ref.namespaced ? 'namespaces/{namespace}/' : ''}${ref.plural}`;
+  return {
+    ...(ref.namespaced
+      ? {
+          [`${base}/watch/${ref.plural}`]: {
+            ...list(`${ref.kind}ListForAllNamespaces`),
+            parameters: [renderParameter(pretty, 'query', context.set)],
+          },
+        }
+      : {}),
+    [collection]: { ...list(`${scope}${ref.kind}List`), parameters: parameters() },
+    [`${collection}/{name}`]: {
+      ...watch('watch', `${scope}${ref.kind}`, 'changes to an object of kind', single),
+      parameters: parameters(named),
+    },
+  };
 }
 
 const tagOf = (group: string, version: string): string => {

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { KindDef } from './kind.ts';
 import { openApiV2, openApiV3 } from './openapi.ts';
 import type { Json } from './openapi-schema.ts';
@@ -68,7 +68,8 @@ test('operations say which kind they are for, and that they know dryRun and fiel
     'fieldValidation',
     'force',
   ]);
-  expect(Object.keys(v3['paths'] as Json)).toEqual([
+  const own = Object.keys(v3['paths'] as Json).filter((path) => !path.includes('/watch/') && !/\{name\}\/(?!status)/.test(path));
+  expect(own).toEqual([
     '/api/v1/namespaces/{namespace}/pods',
     '/api/v1/namespaces/{namespace}/pods/{name}',
     '/api/v1/namespaces/{namespace}/pods/{name}/status',
@@ -113,4 +114,47 @@ test('a custom resource is described by its own schema', () => {
   expect(at(document, 'paths', '/apis/stable.example.com/v1/namespaces/{namespace}/crontabs', 'get', 'operationId')).toBe(
     'listStableExampleComV1NamespacedCronTab',
   );
+});
+
+describe('the paths of a pod', () => {
+  const path = '/api/v1/namespaces/{namespace}/pods/{name}';
+  test.each([
+    [`${path}/binding`, 'post', 'createCoreV1NamespacedPodBinding', 'post', 'Binding'],
+    [`${path}/eviction`, 'post', 'createCoreV1NamespacedPodEviction', 'post', 'Eviction'],
+    [`${path}/ephemeralcontainers`, 'patch', 'patchCoreV1NamespacedPodEphemeralcontainers', 'patch', 'Pod'],
+    [`${path}/resize`, 'put', 'replaceCoreV1NamespacedPodResize', 'put', 'Pod'],
+    [`${path}/log`, 'get', 'readCoreV1NamespacedPodLog', 'get', 'Pod'],
+    [`${path}/exec`, 'post', 'connectCoreV1PostNamespacedPodExec', 'connect', 'PodExecOptions'],
+    [`${path}/attach`, 'get', 'connectCoreV1GetNamespacedPodAttach', 'connect', 'PodAttachOptions'],
+    [`${path}/portforward`, 'get', 'connectCoreV1GetNamespacedPodPortforward', 'connect', 'PodPortForwardOptions'],
+    [`${path}/proxy`, 'delete', 'connectCoreV1DeleteNamespacedPodProxy', 'connect', 'PodProxyOptions'],
+    [`${path}/proxy/{path}`, 'head', 'connectCoreV1HeadNamespacedPodProxyWithPath', 'connect', 'PodProxyOptions'],
+    ['/api/v1/watch/pods', 'get', 'watchCoreV1PodListForAllNamespaces', 'watchlist', 'Pod'],
+    ['/api/v1/watch/namespaces/{namespace}/pods', 'get', 'watchCoreV1NamespacedPodList', 'watchlist', 'Pod'],
+    ['/api/v1/watch/namespaces/{namespace}/pods/{name}', 'get', 'watchCoreV1NamespacedPod', 'watch', 'Pod'],
+  ])('%s %s is %s', (where, method, id, action, name) => {
+    for (const document of [v2, v3])
+      expect(at(document, 'paths', where, method)).toMatchObject({
+        operationId: id,
+        'x-kubernetes-action': action,
+        'x-kubernetes-group-version-kind': { kind: name },
+      });
+  });
+
+  test('the log is text, and its parameters are there', () => {
+    const log = at(v3, 'paths', `${path}/log`, 'get');
+    expect(at(log, 'responses', '200', 'content', 'text/plain')).toEqual({ schema: { type: 'string' } });
+    expect((at(log, 'parameters') as { name: string }[]).map((p) => p.name)).toContain('tailLines');
+  });
+});
+
+test('cluster-scoped kinds have watch paths without a namespace, custom resources none', () => {
+  expect(at(v3, 'paths', '/api/v1/watch/nodes/{name}', 'get', 'operationId')).toBe('watchCoreV1Node');
+  const paths = Object.keys(
+    at(
+      openApiV3([kind({ ...refs.pods, group: 'example.com' }, { custom: true, schema: { custom: true, type: 'object' } })], info),
+      'paths',
+    ) as Json,
+  );
+  expect(paths.filter((p) => p.includes('/watch/'))).toEqual([]);
 });

@@ -72,24 +72,30 @@ export function* openApiV2Parts(kinds: readonly KindDef[], info: OpenApiInfo): G
     for (const [name] of definitions) set.rendered.set(name, {});
     return { paths, definitions: Object.fromEntries(definitions) };
   };
-  set.rendered.set(...patchDefinition);
+  for (const [name, body] of Object.entries(madeDefinitions)) set.rendered.set(name, body);
   for (const kind of kinds) yield fresh(kindPaths(kind, namesOf(kind, set), set));
 }
 
 const sorted = (rendered: ReadonlyMap<string, Json>): Json => Object.fromEntries([...rendered].sort(([a], [b]) => (a < b ? -1 : 1)));
 
-const patchDefinition: readonly [string, Json] = [
-  'io.k8s.apimachinery.pkg.apis.meta.v1.Patch',
-  {
+/** Definitions that are no kinds' and that paths refer to. */
+const madeDefinitions: Readonly<Record<string, Json>> = {
+  'io.k8s.apimachinery.pkg.apis.meta.v1.Patch': {
     description: 'Patch is provided to give a concrete name and type to the Kubernetes PATCH request body.',
     type: 'object',
   },
-];
+  'io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent': {
+    description: 'Event represents a single event to a watched resource.',
+    type: 'object',
+    required: ['type', 'object'],
+    properties: { object: { description: 'The object, or a Status.', type: 'object' }, type: { type: 'string' } },
+  },
+};
 
 function render(kinds: readonly KindDef[], dialect: Dialect, descriptions: Descriptions): { set: DefinitionSet; paths: Json } {
   const set = newDefinitionSet(dialect, descriptions);
   const paths: Json = {};
-  set.rendered.set(...patchDefinition);
+  for (const [name, body] of Object.entries(madeDefinitions)) set.rendered.set(name, body);
   for (const kind of kinds) Object.assign(paths, kindPaths(kind, namesOf(kind, set), set));
   renderPending(set);
   return { set, paths };
