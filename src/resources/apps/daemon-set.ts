@@ -1,6 +1,6 @@
 import { daemonSets } from '#kube/refs.ts';
 import { templateDefaults } from '../core/pod-defaults.ts';
-import { podSpecWarnings } from '../core/pod-warnings.ts';
+import { podWarnings } from '../core/pod-warnings.ts';
 import { defineKind } from '../define.ts';
 import {
   ageColumn,
@@ -16,7 +16,7 @@ import {
 import { validateDaemonSet, validateDaemonSetUpdate } from './validation.ts';
 
 export const daemonSetKind = defineKind(daemonSets, {
-  warnings: (object) => [...podSpecWarnings('spec.template.spec', object.spec?.template?.spec)],
+  warnings: (object) => [...podWarnings('spec.template', object.spec?.template)],
   validate: validateDaemonSet,
   validateUpdate: validateDaemonSetUpdate,
   hasStatus: true,

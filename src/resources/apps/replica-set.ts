@@ -1,6 +1,6 @@
 import { replicaSets } from '#kube/refs.ts';
 import { templateDefaults } from '../core/pod-defaults.ts';
-import { inPodNames, nameWarnings, podSpecWarnings } from '../core/pod-warnings.ts';
+import { inPodNames, nameWarnings, podWarnings } from '../core/pod-warnings.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, containerCells, containerColumns, formatSelector, nameColumn, selectorColumn } from '../print.ts';
 import { workloadScale } from '../scale.ts';
@@ -9,7 +9,7 @@ import { validateReplicaSet, validateReplicaSetUpdate } from './validation.ts';
 export const replicaSetKind = defineKind(replicaSets, {
   warnings: (object, old) => [
     ...(old === undefined ? nameWarnings(object, inPodNames) : []),
-    ...podSpecWarnings('spec.template.spec', object.spec?.template?.spec),
+    ...podWarnings('spec.template', object.spec?.template),
   ],
   validate: validateReplicaSet,
   validateUpdate: validateReplicaSetUpdate,

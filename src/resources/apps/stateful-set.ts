@@ -1,7 +1,7 @@
 import { statefulSets } from '#kube/refs.ts';
 import { claimSpecDefaults } from '../core/claim-defaults.ts';
 import { templateDefaults } from '../core/pod-defaults.ts';
-import { inPodNames, nameWarnings, podSpecWarnings } from '../core/pod-warnings.ts';
+import { inPodNames, nameWarnings, podWarnings } from '../core/pod-warnings.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, containerCells, containerColumns, nameColumn } from '../print.ts';
 import { workloadScale } from '../scale.ts';
@@ -10,7 +10,7 @@ import { validateStatefulSet, validateStatefulSetUpdate } from './validation.ts'
 export const statefulSetKind = defineKind(statefulSets, {
   warnings: (object, old) => [
     ...(old === undefined ? nameWarnings(object, inPodNames) : []),
-    ...podSpecWarnings('spec.template.spec', object.spec?.template?.spec),
+    ...podWarnings('spec.template', object.spec?.template),
   ],
   validate: validateStatefulSet,
   validateUpdate: validateStatefulSetUpdate,

@@ -1,6 +1,6 @@
 import { cronJobs } from '#kube/refs.ts';
 import { templateDefaults } from '../core/pod-defaults.ts';
-import { inPodNames, nameWarnings, podSpecWarnings } from '../core/pod-warnings.ts';
+import { inPodNames, nameWarnings, podWarnings } from '../core/pod-warnings.ts';
 import { defineKind } from '../define.ts';
 import {
   ageColumn,
@@ -20,7 +20,7 @@ import { validateCronJob } from './validation.ts';
 export const cronJobKind = defineKind(cronJobs, {
   warnings: (object, old) => [
     ...(old === undefined ? nameWarnings(object, inPodNames) : []),
-    ...podSpecWarnings('spec.jobTemplate.spec.template.spec', object.spec?.jobTemplate.spec?.template.spec),
+    ...podWarnings('spec.jobTemplate.spec.template', object.spec?.jobTemplate.spec?.template),
   ],
   validate: validateCronJob,
   hasStatus: true,

@@ -1,7 +1,7 @@
 import type { Job, JobSpec } from '#kube/generated/batch-v1.ts';
 import { jobs } from '#kube/refs.ts';
 import { templateDefaults } from '../core/pod-defaults.ts';
-import { inPodNames, nameWarnings, podSpecWarnings } from '../core/pod-warnings.ts';
+import { inPodNames, nameWarnings, podWarnings } from '../core/pod-warnings.ts';
 import { defineKind, type Mutable } from '../define.ts';
 import {
   ageColumn,
@@ -72,7 +72,7 @@ function duration(job: Job, now: Date): string {
 export const jobKind = defineKind(jobs, {
   warnings: (object, old) => [
     ...(old === undefined ? nameWarnings(object, inPodNames) : []),
-    ...podSpecWarnings('spec.template.spec', object.spec?.template.spec),
+    ...podWarnings('spec.template', object.spec?.template),
   ],
   validate: validateJob,
   validateUpdate: validateJobUpdate,

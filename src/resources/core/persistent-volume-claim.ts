@@ -6,6 +6,7 @@ import { accessModesText } from './access-modes.ts';
 import { claimSpecDefaults } from './claim-defaults.ts';
 import { claimSpec, claimUpdate } from './claim-validation.ts';
 import { roundResources } from './pod-defaults.ts';
+import { claimWarnings } from './volume-warnings.ts';
 
 /** `dataSource` and `dataSourceRef` name the same thing unless another namespace is meant (NormalizeDataSources). */
 function normalizeDataSources(claim: Mutable<PersistentVolumeClaim>): void {
@@ -26,6 +27,7 @@ export const persistentVolumeClaimKind = defineKind(persistentVolumeClaims, {
   returnsDeleted: true,
   validate: (object) => claimSpec('spec', object.spec ?? {}),
   validateUpdate: (object, old) => [...claimUpdate(object, old), ...claimSpec('spec', object.spec ?? {})],
+  warnings: claimWarnings,
   hasStatus: true,
   defaults: (object) => {
     object.status ??= {};

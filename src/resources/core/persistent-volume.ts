@@ -4,9 +4,11 @@ import { ageColumn, ageOf, column, nameColumn, orUnset, wideColumn } from '../pr
 import { accessModesText } from './access-modes.ts';
 import { roundResources } from './pod-defaults.ts';
 import { validatePersistentVolume, validatePersistentVolumeUpdate } from './volume-validation.ts';
+import { persistentVolumeWarnings } from './volume-warnings.ts';
 
 export const persistentVolumeKind = defineKind(persistentVolumes, {
   returnsDeleted: true,
+  warnings: persistentVolumeWarnings,
   validate: validatePersistentVolume,
   validateUpdate: validatePersistentVolumeUpdate,
   hasStatus: true,

@@ -6,8 +6,9 @@ import { podOnlyDefaults, podSpecDefaults } from './pod-defaults.ts';
 import { podQosClass } from './pod-qos.ts';
 import { podTable } from './pod-table.ts';
 import { podCreate } from './pod-validation/pod.ts';
+import { podStatusUpdate } from './pod-validation/pod-status.ts';
 import { podUpdate } from './pod-validation/pod-update.ts';
-import { inPodHostname, nameWarnings, podSpecWarnings } from './pod-warnings.ts';
+import { inPodHostname, nameWarnings, podWarnings } from './pod-warnings.ts';
 
 /** The list of addresses and its first entry say the same; where they differ the single field counts. */
 function syncAddresses(pod: Mutable<Pod>): void {
@@ -28,10 +29,11 @@ function gracefulDeletion(pod: Pod, requestedSeconds: number | undefined): numbe
 }
 
 export const podKind = defineKind(pods, {
-  warnings: (object, old) => (old === undefined ? [...nameWarnings(object, inPodHostname), ...podSpecWarnings('spec', object.spec)] : []),
+  warnings: (object, old) => (old === undefined ? [...nameWarnings(object, inPodHostname), ...podWarnings('', object)] : []),
   returnsDeleted: true,
   validate: podCreate,
   validateUpdate: podUpdate,
+  validateStatusUpdate: podStatusUpdate,
   hasStatus: true,
   generation: 'spec',
   subresources: ['attach', 'binding', 'ephemeralcontainers', 'eviction', 'exec', 'log', 'portforward', 'proxy', 'resize'],

@@ -41,6 +41,20 @@ function externalAddress(service: Service): string {
   return [...balanced, ...(external === '' ? [] : [external])].join(',') || '<pending>';
 }
 
+/** pkg/api/service/warnings.go, without those about the spelling of addresses. */
+function serviceWarnings({ metadata, spec }: Service): string[] {
+  const warnings: string[] = [];
+  if (metadata?.annotations?.['service.kubernetes.io/topology-aware-hints'] !== undefined)
+    warnings.push(
+      'annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead',
+    );
+  if (spec?.clusterIP !== 'None') return warnings;
+  if ((spec.loadBalancerIP ?? '') !== '') warnings.push('spec.loadBalancerIP is ignored for headless services');
+  if ((spec.externalIPs ?? []).length > 0) warnings.push('spec.externalIPs is ignored for headless services');
+  if (spec.sessionAffinity !== 'None') warnings.push('spec.SessionAffinity is ignored for headless services');
+  return warnings;
+}
+
 const portsText = (service: Service): string =>
   orNone(
     (service.spec?.ports ?? [])
@@ -49,10 +63,7 @@ const portsText = (service: Service): string =>
   );
 
 export const serviceKind = defineKind(services, {
-  warnings: (object) =>
-    object.spec?.clusterIP === 'None' && object.spec.sessionAffinity !== 'None'
-      ? ['spec.SessionAffinity is ignored for headless services']
-      : [],
+  warnings: serviceWarnings,
   returnsDeleted: true,
   validate: validateService,
   validateUpdate: validateServiceUpdate,

@@ -11,7 +11,13 @@ function hosts(rules: readonly IngressRule[]): string {
   return named.length === 3 && rules.length > 3 ? `${named.join(',')} + ${rules.length - 3} more...` : named.join(',');
 }
 
+const oldClass = 'kubernetes.io/ingress.class';
+
 export const ingressKind = defineKind(ingresses, {
+  warnings: (object, old) =>
+    old === undefined && object.metadata.annotations !== undefined && Object.hasOwn(object.metadata.annotations, oldClass)
+      ? [`annotation ${JSON.stringify(oldClass)} is deprecated, please use 'spec.ingressClassName' instead`]
+      : [],
   validate: validateIngressCreate,
   validateUpdate: validateIngress,
   hasStatus: true,
