@@ -232,9 +232,11 @@ describe('bodies that are made to take long', () => {
   });
 
   test.each(['application/json', 'application/yaml'])('%s: a number of a million digits is refused', (type) => {
-    expect(() => decodeBody(pod, bytes(`{"spec": {"activeDeadlineSeconds": ${'1'.repeat(1_000_000)}}}`), type, 'Warn')).toThrow();
-    expect(() =>
-      decodeBody(pod, bytes(`spec:\n  activeDeadlineSeconds: ${'1'.repeat(1_000_000)}\n`), 'application/yaml', 'Warn'),
-    ).toThrow();
+    expect(() => decodeBody(pod, bytes(`{"spec": {"activeDeadlineSeconds": ${'1'.repeat(1_000_000)}}}`), type, 'Warn')).toThrow(
+      /json: cannot unmarshal number|unsupported value: Infinity/,
+    );
+    expect(() => decodeBody(pod, bytes(`spec:\n  activeDeadlineSeconds: ${'1'.repeat(1_000_000)}\n`), 'application/yaml', 'Warn')).toThrow(
+      /json: cannot unmarshal number|unsupported value: Infinity/,
+    );
   });
 });
