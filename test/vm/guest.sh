@@ -70,7 +70,7 @@ spec:
   containers:
     - {name: a, image: 'example.test/tool:1', command: [sh, -c, 'x=a; while :; do x=$x$x; done'], resources: {limits: {memory: 24Mi}}}
 PODS
-  await 'the pod runs' kc wait --for=condition=Ready pod/bounded --timeout=1s
+  await 'the pod runs' kc wait --for=condition=Ready pod/bounded --timeout=60s
   slice=$(slice_of bounded burstable)
   same 'memory.max of the pod' 67108864 "$(cat "$slice/memory.max")"
   same 'cpu.max of the pod' '50000 100000' "$(cat "$slice/cpu.max")"
