@@ -5,9 +5,10 @@ import { configMaps, secrets } from '#kube/refs.ts';
 import { type ExtendedUsageName, firstCertificate, issueCertificate } from '#lib/x509.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
 import { memoryLogger } from '#platform/log.ts';
+import { builtinKinds } from '#resources/index.ts';
 import type { AuthnRequest, AuthorizationAttributes, Authorize } from '../contract.ts';
-import { fakeObjects } from '../fake-objects.ts';
 import { type SigningKeys, serviceAccountTokens, signBoundToken, signLegacyToken, type TokenOptions } from '../serviceaccount-tokens.ts';
+import { testObjects } from '../test-objects.ts';
 import { createAuthenticator } from './authenticator.ts';
 import { bootstrapTokens } from './bootstrap-tokens.ts';
 import { authoritiesOf, clientCertificates } from './client-certificate.ts';
@@ -66,9 +67,9 @@ function intermediate(
   return { key, certPem: issueCertificate({ subject, publicKey: createPublicKey(key), ...dates, ca, ...rest }, signer) };
 }
 
-function setUp() {
+async function setUp() {
   const clock = fakeClock(start);
-  const objects = fakeObjects();
+  const objects = await testObjects(builtinKinds);
   let signing = newKey();
   let verifying = [signing];
   const made = (): SigningKeys => ({ signing, verifying: verifying.map((k) => ({ kid: keyIdOf(k), key: createPublicKey(k) })) });
@@ -128,7 +129,7 @@ function setUp() {
 const unauthorized = { reason: 'Unauthorized', code: 401, message: 'Unauthorized' };
 
 test('a client certificate names user and groups', async () => {
-  const user = await setUp().ask({ peer: certificate('alice', ['dev', 'a=b,c']) });
+  const user = await (await setUp()).ask({ peer: certificate('alice', ['dev', 'a=b,c']) });
   expect(user).toMatchObject({ name: 'alice', groups: ['dev', 'a=b,c', 'system:authenticated'] });
 });
 
@@ -137,11 +138,11 @@ test.each([
   ['for servers', certificate('alice', [], clientCa, 'server auth')],
   ['that has expired', certificate('alice', [], clientCa, 'client auth', -1000)],
 ])('a certificate %s is refused', async (_name, peer) => {
-  await expect(setUp().ask({ peer })).rejects.toMatchObject(unauthorized);
+  await expect((await setUp()).ask({ peer })).rejects.toMatchObject(unauthorized);
 });
 
 test('a certificate that expires on an open connection is refused from then on', async () => {
-  const { ask, clock } = setUp();
+  const { ask, clock } = await setUp();
   const connection = {};
   const peer = certificate('alice', [], clientCa, 'client auth', hour / 2);
   expect(await ask({ peer }, connection)).toMatchObject({ name: 'alice' });
@@ -150,7 +151,7 @@ test('a certificate that expires on an open connection is refused from then on',
 });
 
 test('no credentials: anonymous where that is allowed', async () => {
-  const { ask } = setUp();
+  const { ask } = await setUp();
   expect(await ask({})).toEqual({ name: 'system:anonymous', groups: ['system:unauthenticated'] });
   expect(await ask({ headers: { authorization: 'Basic eDp5' } })).toMatchObject({ name: 'system:anonymous' });
   await expect(ask({ path: '/secret' })).rejects.toMatchObject(unauthorized);
@@ -159,12 +160,12 @@ test('no credentials: anonymous where that is allowed', async () => {
 test.each(['nobody-knows', 'a.b.c', 'eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2lzc3VlciJ9.', 'x'.repeat(20_000), '__proto__'])(
   'a bad bearer token is refused',
   async (token) => {
-    await expect(setUp().bearer(token)).rejects.toMatchObject(unauthorized);
+    await expect((await setUp()).bearer(token)).rejects.toMatchObject(unauthorized);
   },
 );
 
 test('tokens of the token file', async () => {
-  const { bearer, ask } = setUp();
+  const { bearer, ask } = await setUp();
   expect(await bearer('tok1')).toEqual({ name: 'alice', uid: 'u1', groups: ['dev', 'ops', 'system:authenticated'] });
   const protocol = `v4.channel.k8s.io, base64url.bearer.authorization.k8s.io.${Buffer.from('tok1').toString('base64url')}`;
   expect(await ask({ headers: { 'sec-websocket-protocol': protocol } })).toMatchObject({ name: 'alice' });
@@ -174,7 +175,7 @@ const encode = (data: Record<string, string>) =>
   Object.fromEntries(Object.entries(data).map(([k, v]) => [k, Buffer.from(v).toString('base64')]));
 
 test('bootstrap tokens: right secret, not expired, meant for authentication', async () => {
-  const { objects, bearer } = setUp();
+  const { objects, bearer } = await setUp();
   const put = (more: Record<string, string>) =>
     objects.put({
       apiVersion: 'v1',
@@ -190,7 +191,7 @@ test('bootstrap tokens: right secret, not expired, meant for authentication', as
         ...more,
       }),
     });
-  put({});
+  await put({});
   expect(await bearer('abcdef.0123456789abcdef')).toMatchObject({
     name: 'system:bootstrap:abcdef',
     groups: ['system:bootstrappers', 'system:bootstrappers:k3ts:default-node-token', 'system:authenticated'],
@@ -203,14 +204,14 @@ test('bootstrap tokens: right secret, not expired, meant for authentication', as
     { 'auth-extra-groups': 'system:masters' },
   ];
   for (const more of bad) {
-    put(more);
+    await put(more);
     await expect(bearer('abcdef.0123456789abcdef')).rejects.toMatchObject(unauthorized);
   }
 });
 
-function account(context: ReturnType<typeof setUp>) {
-  const sa = context.objects.put({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'sa', namespace: 'ns' } });
-  const pod = context.objects.put({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', namespace: 'ns' } });
+async function account(context: Awaited<ReturnType<typeof setUp>>) {
+  const sa = await context.objects.put({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'sa', namespace: 'ns' } });
+  const pod = await context.objects.put({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'web', namespace: 'ns' } });
   const request = {
     namespace: 'ns',
     serviceAccount: { name: 'sa', uid: sa.metadata.uid },
@@ -223,8 +224,8 @@ function account(context: ReturnType<typeof setUp>) {
 }
 
 test('a bound token is good until it expires, also after the keys were rotated', async () => {
-  const context = setUp();
-  const { sa, pod, sign } = account(context);
+  const context = await setUp();
+  const { sa, pod, sign } = await account(context);
   const token = await sign();
   const expected = {
     name: 'system:serviceaccount:ns:sa',
@@ -248,28 +249,28 @@ test('a bound token is good until it expires, also after the keys were rotated',
 
 test.each(['ServiceAccount/sa', 'Pod/web'])('a bound token is refused once %s is gone or another', async (what) => {
   const [kind = '', name = ''] = what.split('/');
-  const context = setUp();
-  const token = await account(context).sign();
+  const context = await setUp();
+  const token = await (await account(context)).sign();
   expect(await context.bearer(token)).toMatchObject({ name: 'system:serviceaccount:ns:sa' });
-  context.objects.drop(kind, 'ns', name);
+  await context.objects.drop(kind, 'ns', name);
   await expect(context.bearer(token)).rejects.toMatchObject(unauthorized);
-  context.objects.put({ apiVersion: 'v1', kind, metadata: { name, namespace: 'ns' } });
+  await context.objects.put({ apiVersion: 'v1', kind, metadata: { name, namespace: 'ns' } });
   await expect(context.bearer(token)).rejects.toMatchObject(unauthorized);
 });
 
 test('a pod that is being deleted keeps its token for a minute', async () => {
-  const context = setUp();
-  const { pod, sign } = account(context);
+  const context = await setUp();
+  const { pod, sign } = await account(context);
   const token = await sign();
-  context.objects.put({ ...pod, metadata: { ...pod.metadata, deletionTimestamp: new Date(start).toISOString() } });
+  await context.objects.put({ ...pod, metadata: { ...pod.metadata, deletionTimestamp: new Date(start).toISOString() } });
   expect(await context.bearer(token)).toMatchObject({ name: 'system:serviceaccount:ns:sa' });
   await context.clock.advance(61_000);
   await expect(context.bearer(token)).rejects.toMatchObject(unauthorized);
 });
 
 test('a token for another audience, another issuer, or signed by somebody else is refused', async () => {
-  const context = setUp();
-  const { sign, request } = account(context);
+  const context = await setUp();
+  const { sign, request } = await account(context);
   await expect(context.bearer(await sign({ audiences: ['vault'] }))).rejects.toMatchObject(unauthorized);
   const foreign = { ...context.tokenOptions, issuers: ['https://other'] };
   await expect(context.bearer(await signBoundToken(request, foreign, start))).rejects.toMatchObject(unauthorized);
@@ -282,22 +283,22 @@ test('a token for another audience, another issuer, or signed by somebody else i
 });
 
 test('a legacy token is good while its secret holds it', async () => {
-  const context = setUp();
-  const { sa } = account(context);
+  const context = await setUp();
+  const { sa } = await account(context);
   const token = await signLegacyToken(
     { namespace: 'ns', serviceAccount: { name: 'sa', uid: sa.metadata.uid }, secretName: 's' },
     context.tokenOptions,
   );
   await expect(context.bearer(token)).rejects.toMatchObject(unauthorized);
-  context.objects.put({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's', namespace: 'ns' }, data: encode({ token }) });
+  await context.objects.put({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 's', namespace: 'ns' }, data: encode({ token }) });
   expect(await context.bearer(token)).toMatchObject({ name: 'system:serviceaccount:ns:sa', uid: sa.metadata.uid });
 });
 
 test('the use of a legacy token is noted on its secret once a day, and one that was marked invalid is refused', async () => {
-  const context = setUp();
+  const context = await setUp();
   const legacy = legacyTokens(context.objects, context.clock, memoryLogger());
   const options = { ...context.tokenOptions, legacyUsed: legacy.used };
-  const { sa } = account(context);
+  const { sa } = await account(context);
   const token = await signLegacyToken({ namespace: 'ns', serviceAccount: { name: 'sa', uid: sa.metadata.uid }, secretName: 's' }, options);
   const put = (labels?: Record<string, string>) =>
     context.objects.put({
@@ -306,13 +307,13 @@ test('the use of a legacy token is noted on its secret once a day, and one that 
       metadata: { name: 's', namespace: 'ns', ...(labels === undefined ? {} : { labels }) },
       data: encode({ token }),
     });
-  put();
+  await put();
   const authenticate = serviceAccountTokens(options, context.objects, context.clock);
   const ask = async () => await authenticate(token, options.audiences, new AbortController().signal);
   expect(await ask()).toMatchObject({ user: { name: 'system:serviceaccount:ns:sa' } });
   await context.clock.advance(1);
   expect(context.objects.get(secrets, 'ns', 's')?.metadata.labels).toEqual({ 'kubernetes.io/legacy-token-last-used': '2026-01-01' });
-  put({ 'kubernetes.io/legacy-token-invalid-since': '2026-01-01' });
+  await put({ 'kubernetes.io/legacy-token-invalid-since': '2026-01-01' });
   await expect(ask()).rejects.toThrow('has been marked invalid');
   await legacy.start();
   expect(context.objects.get(configMaps, 'kube-system', 'kube-apiserver-legacy-service-account-token-tracking')?.data).toEqual({
@@ -321,8 +322,8 @@ test('the use of a legacy token is noted on its secret once a day, and one that 
 });
 
 test('a token whose key was taken away is refused, also where its signature was looked at before', async () => {
-  const context = setUp();
-  const token = await account(context).sign();
+  const context = await setUp();
+  const token = await (await account(context)).sign();
   expect(await context.bearer(token)).toMatchObject({ name: 'system:serviceaccount:ns:sa' });
   context.rotate(1);
   await expect(context.bearer(token)).rejects.toMatchObject(unauthorized);
@@ -337,13 +338,13 @@ test('a certificate below an intermediate authority is good when the client send
   const upper = intermediate(clientCa);
   const lower = intermediate(upper);
   const leaf = certificate('alice', ['dev'], lower);
-  expect(await setUp().ask({ peer: chained(leaf, lower, upper) })).toMatchObject({
+  expect(await (await setUp()).ask({ peer: chained(leaf, lower, upper) })).toMatchObject({
     name: 'alice',
     groups: ['dev', 'system:authenticated'],
   });
-  expect(await setUp().ask({ peer: chained(leaf, upper, lower) })).toMatchObject({ name: 'alice' });
-  await expect(setUp().ask({ peer: chained(leaf, upper) })).rejects.toMatchObject(unauthorized);
-  await expect(setUp().ask({ peer: leaf })).rejects.toMatchObject(unauthorized);
+  expect(await (await setUp()).ask({ peer: chained(leaf, upper, lower) })).toMatchObject({ name: 'alice' });
+  await expect((await setUp()).ask({ peer: chained(leaf, upper) })).rejects.toMatchObject(unauthorized);
+  await expect((await setUp()).ask({ peer: leaf })).rejects.toMatchObject(unauthorized);
 });
 
 test.each([
@@ -351,14 +352,14 @@ test.each([
   ['has expired', intermediate(clientCa, { lifeMs: -1000 }), []],
   ['belongs to another authority', intermediate(authority()), []],
 ])('a chain whose intermediate %s is refused', async (_name, middle) => {
-  await expect(setUp().ask({ peer: chained(certificate('alice', [], middle), middle) })).rejects.toMatchObject(unauthorized);
+  await expect((await setUp()).ask({ peer: chained(certificate('alice', [], middle), middle) })).rejects.toMatchObject(unauthorized);
 });
 
 test('a chain longer than an authority allows is refused', async () => {
   const upper = intermediate(clientCa, { pathLength: 0 });
   const lower = intermediate(upper);
-  await expect(setUp().ask({ peer: chained(certificate('alice', [], lower), lower, upper) })).rejects.toMatchObject(unauthorized);
-  expect(await setUp().ask({ peer: chained(certificate('alice', [], upper), upper) })).toMatchObject({ name: 'alice' });
+  await expect((await setUp()).ask({ peer: chained(certificate('alice', [], lower), lower, upper) })).rejects.toMatchObject(unauthorized);
+  expect(await (await setUp()).ask({ peer: chained(certificate('alice', [], upper), upper) })).toMatchObject({ name: 'alice' });
 });
 
 test('a certificate may name the uid of the user', async () => {
@@ -368,11 +369,11 @@ test('a certificate may name the uid of the user', async () => {
     clientCa,
   );
   const peer = { raw: firstCertificate(pem), intermediates: [], authorized: true };
-  expect(await setUp().ask({ peer })).toMatchObject({ name: 'alice', uid: 'u-7' });
+  expect(await (await setUp()).ask({ peer })).toMatchObject({ name: 'alice', uid: 'u-7' });
 });
 
 test('the request-header proxy speaks for others; a client with its own certificate does not', async () => {
-  const { ask } = setUp();
+  const { ask } = await setUp();
   const rawHeaders = [
     'X-Remote-User',
     'bob',
@@ -399,7 +400,7 @@ test('the request-header proxy speaks for others; a client with its own certific
 const admin = certificate('admin', ['system:masters']);
 
 test('impersonation replaces the user where authorization allows it', async () => {
-  const { ask } = setUp();
+  const { ask } = await setUp();
   expect(
     await ask({
       peer: admin,
@@ -423,7 +424,7 @@ test('impersonation replaces the user where authorization allows it', async () =
 });
 
 test('every impersonated group is taken as it was sent, also with commas, and keys of extra are percent-decoded', async () => {
-  const { ask } = setUp();
+  const { ask } = await setUp();
   const rawHeaders = [
     ...['Impersonate-User', Buffer.from('jürgen').toString('latin1')],
     ...['Impersonate-Group', 'a, b', 'Impersonate-Group', 'c'],
@@ -437,7 +438,7 @@ test('every impersonated group is taken as it was sent, also with commas, and ke
 });
 
 test('refusals speak of the constrained mode first, as upstream', async () => {
-  const { ask, grants } = setUp();
+  const { ask, grants } = await setUp();
   const peer = certificate('alice', []);
   const headers = { 'impersonate-user': 'eve', 'impersonate-group': 'forbidden' };
   await expect(ask({ peer, headers })).rejects.toMatchObject({
@@ -453,7 +454,7 @@ test('refusals speak of the constrained mode first, as upstream', async () => {
 
 describe('constrained impersonation', () => {
   test('needs the right to act as the user and one for the request', async () => {
-    const { ask, grants } = setUp();
+    const { ask, grants } = await setUp();
     const peer = certificate('alice', []);
     grants.push('alice impersonate:user-info authentication.k8s.io/users eve', 'alice impersonate-on:user-info:list /pods');
     const headers = { 'impersonate-user': 'eve' };
@@ -466,7 +467,7 @@ describe('constrained impersonation', () => {
     await expect(ask({ peer, headers: { 'impersonate-user': 'system:node:n1' } })).rejects.toMatchObject({ code: 403 });
   });
   test('never lets anybody become an administrator', async () => {
-    const { ask, grants } = setUp();
+    const { ask, grants } = await setUp();
     grants.push(
       'alice impersonate:user-info authentication.k8s.io/users eve',
       'alice impersonate:user-info authentication.k8s.io/groups system:masters',
@@ -479,13 +480,13 @@ describe('constrained impersonation', () => {
     });
   });
   test('lets a service account act as the node that its pod runs on, and as no other', async () => {
-    const context = setUp();
+    const context = await setUp();
     const name = 'system:serviceaccount:ns:sa';
     context.grants.push(
       `${name} impersonate:associated-node authentication.k8s.io/nodes *`,
       `${name} impersonate-on:associated-node:list /pods`,
     );
-    const token = await account(context).sign();
+    const token = await (await account(context)).sign();
     expect(await context.bearer(token, { 'impersonate-user': 'system:node:n1' })).toMatchObject({
       name: 'system:node:n1',
       groups: ['system:nodes', 'system:authenticated'],
@@ -494,7 +495,7 @@ describe('constrained impersonation', () => {
     await expect(context.bearer(token, { 'impersonate-user': 'system:node:n2' })).rejects.toMatchObject({ code: 403 });
   });
   test('asks once for many groups where all are allowed', async () => {
-    const { ask, grants } = setUp();
+    const { ask, grants } = await setUp();
     grants.push(
       'alice impersonate:user-info authentication.k8s.io/users eve',
       'alice impersonate:user-info authentication.k8s.io/groups *',

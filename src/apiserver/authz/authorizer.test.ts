@@ -3,10 +3,11 @@ import type { KubeObject } from '#kube/object.ts';
 import { clusterRoleBindings, clusterRoles } from '#kube/refs.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
 import { memoryLogger } from '#platform/log.ts';
+import { builtinKinds } from '#resources/index.ts';
 import { createMemoryStore } from '#store/drivers/memory/memory-store.ts';
 import { createWatchCache } from '#store/watch-cache.ts';
 import type { AdmissionRequest, ApiRequest, AuthorizationAttributes, Decision, UserInfo } from '../contract.ts';
-import { fakeObjects } from '../fake-objects.ts';
+import { testObjects } from '../test-objects.ts';
 import { createAuthorization } from './authorizer.ts';
 import { bootstrapPolicy } from './bootstrap-policy.ts';
 import { escalationPlugin } from './escalation.ts';
@@ -150,8 +151,8 @@ test.each([
   expect(forbiddenError(question(user('a'), text), 'why').message).toBe(`${message}: why`);
 });
 
-describe('nodes', () => {
-  const objects = fakeObjects();
+describe('nodes', async () => {
+  const objects = await testObjects(builtinKinds);
   const graph = new NodeGraph();
   graph.setPod('p', {
     apiVersion: 'v1',
@@ -168,7 +169,7 @@ describe('nodes', () => {
       ],
     },
   });
-  objects.put({
+  await objects.put({
     apiVersion: 'v1',
     kind: 'PersistentVolume',
     metadata: { name: 'pv' },
@@ -239,7 +240,7 @@ describe('nodes', () => {
 
 describe('reconciliation at start', () => {
   test('makes all roles with aggregated rules, and the second time nothing', async () => {
-    const store = fakeObjects();
+    const store = await testObjects(builtinKinds);
     await reconcileBootstrapPolicy(store);
     const admin = store.get(clusterRoles, '', 'admin');
     expect(admin?.rules?.length).toBeGreaterThan(20);
@@ -251,13 +252,13 @@ describe('reconciliation at start', () => {
   });
 
   test('adds what is missing, keeps what was added, and leaves protected objects alone', async () => {
-    const store = fakeObjects();
+    const store = await testObjects(builtinKinds);
     const own = { verbs: ['get'], apiGroups: ['example.com'], resources: ['things'] };
-    store.put({ apiVersion: rbac, kind: 'ClusterRole', metadata: { name: 'system:basic-user' }, rules: [own] });
+    await store.put({ apiVersion: rbac, kind: 'ClusterRole', metadata: { name: 'system:basic-user' }, rules: [own] });
     const annotations = { 'rbac.authorization.kubernetes.io/autoupdate': 'false' };
-    store.put({ apiVersion: rbac, kind: 'ClusterRole', metadata: { name: 'system:discovery', annotations }, rules: [] });
+    await store.put({ apiVersion: rbac, kind: 'ClusterRole', metadata: { name: 'system:discovery', annotations }, rules: [] });
     const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'wrong' };
-    store.put({ apiVersion: rbac, kind: 'ClusterRoleBinding', metadata: { name: 'cluster-admin' }, roleRef, subjects: [] });
+    await store.put({ apiVersion: rbac, kind: 'ClusterRoleBinding', metadata: { name: 'cluster-admin' }, roleRef, subjects: [] });
     await reconcileBootstrapPolicy(store);
     expect(store.get(clusterRoles, '', 'system:basic-user')?.rules).toHaveLength(3);
     expect(store.get(clusterRoles, '', 'system:discovery')?.rules).toEqual([]);
@@ -366,7 +367,7 @@ describe('over a watch cache', () => {
     setUp = async () => {
       const log = memoryLogger();
       const cache = await createWatchCache(createMemoryStore(), {}, { clock: fakeClock(), log });
-      const authorization = createAuthorization({ cache, store: fakeObjects(), clock: fakeClock(), log });
+      const authorization = createAuthorization({ cache, store: await testObjects(builtinKinds), clock: fakeClock(), log });
       await authorization.start();
       return {
         allowed: async (text) => (await authorization.authorize(question(user('alice'), text), signal)).decision === 'allow',

@@ -1,9 +1,11 @@
 import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { beforeAll, expect, test } from 'vitest';
+import { secrets } from '#kube/refs.ts';
 import { createRequest, issueCertificate } from '#lib/x509.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
+import { builtinKinds } from '#resources/index.ts';
 import type { ApiRequest, ApiResponse, ExtraRoute, UserInfo } from '../contract.ts';
-import { type FakeObjects, fakeObjects } from '../fake-objects.ts';
+import { testObjects } from '../test-objects.ts';
 import { joinRoutes } from './join.ts';
 import { nodePasswordSecret } from './node-passwords.ts';
 
@@ -26,8 +28,8 @@ const anonymous: UserInfo = { name: 'system:anonymous', groups: ['system:unauthe
 const basic = (user: string, password: string) => ({ authorization: `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}` });
 const headers = { 'k3ts-node-name': 'n1', 'k3ts-node-password': 'pw', 'k3ts-node-ip': '10.0.0.9,fd00::9' };
 
-function setUp() {
-  const store = fakeObjects();
+async function setUp() {
+  const store = await testObjects(builtinKinds);
   const routes = joinRoutes({
     store,
     serverCa: () => serverCa,
@@ -58,9 +60,9 @@ function ask(routes: readonly ExtraRoute[], path: string, more: Partial<ApiReque
 
 const text = (response: ApiResponse): string => (response.type === 'bytes' ? String(response.body) : '');
 
-let context: ReturnType<typeof setUp> & { store: FakeObjects };
-beforeAll(() => {
-  context = setUp();
+let context: Awaited<ReturnType<typeof setUp>>;
+beforeAll(async () => {
+  context = await setUp();
 });
 
 test('anyone may read the authority and ping', async () => {
@@ -82,13 +84,13 @@ test('the configuration is for those with the token only', async () => {
 });
 
 test('a node gets a certificate in its own name whatever its request says, and its password is remembered', async () => {
-  const { ask, store } = setUp();
+  const { ask, store } = await setUp();
   const pem = text(await ask('/v1-k3ts/client-kubelet.crt', { headers: { ...headers, ...basic('node', 'agent-secret') }, body: csr }));
   const cert = new X509Certificate(pem);
   expect(cert.subject).toBe('O=system:nodes\nCN=system:node:n1');
   expect(cert.checkPrivateKey(createPrivateKey(nodeKey.export({ type: 'pkcs8', format: 'pem' })))).toBe(true);
   expect(cert.verify(new X509Certificate(clientCa.certPem).publicKey)).toBe(true);
-  expect(store.get({ kind: 'Secret', namespaced: true } as never, 'kube-system', nodePasswordSecret('n1'))).toBeDefined();
+  expect(store.get(secrets, 'kube-system', nodePasswordSecret('n1'))).toBeDefined();
   const serving = new X509Certificate(
     text(await ask('/v1-k3ts/serving-kubelet.crt', { headers: { ...headers, ...basic('node', 'agent-secret') }, body: csr })),
   );
@@ -99,10 +101,10 @@ test('a node gets a certificate in its own name whatever its request says, and i
 });
 
 test('a node renews with its certificate while its Node exists, and only for itself', async () => {
-  const { ask, store } = setUp();
+  const { ask, store } = await setUp();
   const user: UserInfo = { name: 'system:node:n1', groups: ['system:nodes', 'system:authenticated'] };
   await expect(ask('/v1-k3ts/client-kubelet.crt', { headers, body: csr, user })).rejects.toMatchObject({ code: 401 });
-  store.put({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' } });
+  await store.put({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' } });
   expect(text(await ask('/v1-k3ts/client-kubelet.crt', { headers, body: csr, user }))).toContain('BEGIN CERTIFICATE');
   const other = { ...headers, 'k3ts-node-name': 'n2' };
   await expect(ask('/v1-k3ts/client-kubelet.crt', { headers: other, body: csr, user })).rejects.toMatchObject({ code: 403 });

@@ -3,12 +3,13 @@ import { describe, expect, test } from 'vitest';
 import { flowSchemas as flowSchemaRef } from '#kube/refs.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
 import { memoryLogger } from '#platform/log.ts';
+import { builtinKinds } from '#resources/index.ts';
 import { createMemoryStore } from '#store/drivers/memory/memory-store.ts';
 import { createWatchCache } from '#store/watch-cache.ts';
 import { flowSchemas, priorityLevels } from '../bootstrap/flow-control.ts';
 import type { ApiRequest, ApiResponse } from '../contract.ts';
-import { fakeObjects } from '../fake-objects.ts';
 import { parseRequestInfo } from '../request-info.ts';
+import { testObjects } from '../test-objects.ts';
 import { allocate } from './borrowing.ts';
 import { schemaMatches, sortSchemas } from './classify.ts';
 import { writeDangling } from './dangling.ts';
@@ -203,7 +204,7 @@ describe('the work of a request', () => {
 });
 
 test('flow schemas say whether their level exists', async () => {
-  const store = fakeObjects();
+  const store = await testObjects(builtinKinds);
   const schema = (name: string, level: string) =>
     store.put({
       apiVersion: 'flowcontrol.apiserver.k8s.io/v1',
@@ -211,14 +212,17 @@ test('flow schemas say whether their level exists', async () => {
       metadata: { name },
       spec: { priorityLevelConfiguration: { name: level } },
     });
-  schema('good', 'a');
-  schema('bad', 'b');
+  await schema('good', 'a');
+  await schema('bad', 'b');
   const clock = fakeClock();
-  for (let i = 0; i < 2; i++) await writeDangling(store, clock, store.list(flowSchemaRef, ''), (level) => level === 'a');
+  const write = () => writeDangling(store, clock, store.list(flowSchemaRef, ''), (level) => level === 'a');
+  await write();
+  const { resourceVersion } = store.get(flowSchemaRef, '', 'good')?.metadata ?? {};
+  await write();
   const condition = (name: string) => store.get(flowSchemaRef, '', name)?.status?.conditions;
   expect(condition('good')).toMatchObject([{ type: 'Dangling', status: 'False', reason: 'Found' }]);
   expect(condition('bad')).toMatchObject([{ type: 'Dangling', status: 'True', reason: 'NotFound' }]);
-  expect(store.get(flowSchemaRef, '', 'good')?.metadata.resourceVersion).toBe('3');
+  expect(store.get(flowSchemaRef, '', 'good')?.metadata.resourceVersion).toBe(resourceVersion);
 });
 
 describe('around the handler', () => {
@@ -238,7 +242,10 @@ describe('around the handler', () => {
       );
     const held: (() => void)[] = [];
     const answer: ApiResponse = { type: 'object', status: 200, object: {} };
-    const control = createFlowControl({ totalSeats, waitMs: 1000 }, { cache, store: fakeObjects(), clock, log: memoryLogger() });
+    const control = createFlowControl(
+      { totalSeats, waitMs: 1000 },
+      { cache, store: await testObjects(builtinKinds), clock, log: memoryLogger() },
+    );
     const handle = control.handle(
       () =>
         new Promise((resolve) => {

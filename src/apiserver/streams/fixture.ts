@@ -5,14 +5,15 @@ import type { Duplex } from 'node:stream';
 import { StatusError, toStatus } from '#kube/status-error.ts';
 import { realClock } from '#platform/clock.ts';
 import { memoryLogger } from '#platform/log.ts';
+import { builtinKinds } from '#resources/index.ts';
 import type { ApiRequest, ApiResponse, SubresourceDef, UserInfo } from '../contract.ts';
-import { type FakeObjects, fakeObjects } from '../fake-objects.ts';
+import { type TestObjects, testObjects } from '../test-objects.ts';
 import { createTunnel, type Tunnel } from '../tunnel.ts';
 import { type AgentHandler, startFakeAgent } from './fake-agent.ts';
 
 export interface StreamFixture {
   readonly port: number;
-  readonly objects: FakeObjects;
+  readonly objects: TestObjects;
   readonly tunnel: Tunnel;
   /** Connects a node. */
   readonly agent: (node: string, handler: AgentHandler) => ReturnType<typeof startFakeAgent>;
@@ -23,7 +24,7 @@ export interface StreamFixture {
 export async function startStreams(defs: (tunnel: Tunnel) => readonly SubresourceDef[]): Promise<StreamFixture> {
   const tunnel = createTunnel({ clock: realClock, log: memoryLogger() });
   const subresources = defs(tunnel);
-  const objects = fakeObjects();
+  const objects = await testObjects(builtinKinds);
   const dispatch = (raw: IncomingMessage, body: Buffer | undefined, upgrade: boolean, signal: AbortSignal): Promise<ApiResponse> => {
     const url = new URL(raw.url ?? '/', 'http://x');
     const node = raw.headers['x-node'];

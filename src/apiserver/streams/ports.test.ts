@@ -65,33 +65,33 @@ beforeEach(async () => {
   });
   const { port } = backend.address() as AddressInfo;
   const containers = [{ name: 'c', ports: [{ name: 'web', containerPort: port }] }];
-  f.objects.put({
+  await f.objects.put({
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: { name: 'p', namespace: 'ns' },
     spec: { nodeName: 'n1', containers },
     status: { podIP: '127.0.0.1' },
   });
-  f.objects.put({
+  await f.objects.put({
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { name: 's', namespace: 'ns' },
     spec: { ports: [{ name: 'web', port: 80 }] },
   });
-  f.objects.put({
+  await f.objects.put({
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { name: 'empty', namespace: 'ns' },
     spec: { ports: [{ name: 'web', port: 80 }] },
   });
-  f.objects.put({
+  await f.objects.put({
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
     metadata: { name: 's-1', namespace: 'ns', labels: { 'kubernetes.io/service-name': 's' } },
     ports: [{ name: 'web', port }],
     endpoints: [{ addresses: ['127.0.0.1'], nodeName: 'n1', conditions: { ready: true } }],
   });
-  f.objects.put({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' } });
+  await f.objects.put({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1' } });
   await f.agent('n1', agent);
 });
 afterEach(async () => {

@@ -59,10 +59,10 @@ beforeEach(async () => {
       metadata: { name, namespace: 'ns' },
       spec: { ...(nodeName === undefined ? {} : { nodeName }), containers: containers.map((n) => ({ name: n })) },
     });
-  pod('p', 'n1', ['c']);
-  pod('two', 'n1', ['a', 'b']);
-  pod('waits', 'n1', ['waiting']);
-  pod('unscheduled', undefined, ['c']);
+  await pod('p', 'n1', ['c']);
+  await pod('two', 'n1', ['a', 'b']);
+  await pod('waits', 'n1', ['waiting']);
+  await pod('unscheduled', undefined, ['c']);
   await f.agent('n1', echo);
 });
 afterEach(() => f.close());
@@ -238,7 +238,7 @@ describe('the tunnel', () => {
     expect(await get('p/log')).toEqual({ status: 200, text: 'second' });
   });
   test('a request waits for a node that is reconnecting', async () => {
-    f.objects.put({
+    await f.objects.put({
       apiVersion: 'v1',
       kind: 'Pod',
       metadata: { name: 'late', namespace: 'ns' },
