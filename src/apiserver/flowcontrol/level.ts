@@ -56,6 +56,7 @@ interface Waiter {
 interface Queue {
   readonly index: number;
   readonly waiters: Waiter[];
+  waitingSeats: number;
   executing: number;
   executingSeats: number;
   /** Seat-seconds that its requests took: its virtual time. */
@@ -89,7 +90,10 @@ export function dealHand(flow: string, queues: number, handSize: number): readon
 /** With what those that run are thought to take. */
 const charged = (queue: Queue): number => queue.served + queue.executingSeats * guessedSeconds;
 
-const seatsOf = (waiters: readonly Waiter[]): number => waiters.reduce((n, w) => n + w.ticket.work.seats, 0);
+/** Flows whose hands are remembered: dealing one costs more than all the rest of a request's way through its level. */
+const rememberedHands = 1024;
+
+const newQueue = (index: number): Queue => ({ index, waiters: [], waitingSeats: 0, executing: 0, executingSeats: 0, served: 0 });
 
 export class PriorityLevel {
   readonly #clock: Clock;
@@ -98,6 +102,7 @@ export class PriorityLevel {
   /** Seats now: its own, less what it lends, more what it borrows. */
   #limit: number;
   #queues: Queue[] = [];
+  readonly #hands = new Map<string, readonly number[]>();
   #executing = 0;
   #executingSeats = 0;
   #waiting = 0;
@@ -123,6 +128,7 @@ export class PriorityLevel {
   /** What waits already keeps its place. */
   update(settings: LevelSettings): void {
     if (settings.seats !== this.#settings.seats) this.#limit = settings.seats;
+    this.#hands.clear();
     this.#settings = settings;
     this.#serve();
   }
@@ -235,17 +241,28 @@ export class PriorityLevel {
   }
 
   #shortest(flow: string, queuing: { readonly queues: number; readonly handSize: number }): Queue {
-    for (let i = this.#queues.length; i < queuing.queues; i++)
-      this.#queues.push({ index: i, waiters: [], executing: 0, executingSeats: 0, served: 0 });
-    const hand = dealHand(flow, queuing.queues, queuing.handSize).map((i) => this.#queues[i]);
+    for (let i = this.#queues.length; i < queuing.queues; i++) this.#queues.push(newQueue(i));
     let best: Queue | undefined;
     let least = Number.POSITIVE_INFINITY;
-    for (const queue of hand) {
+    for (const i of this.#hand(flow, queuing)) {
+      const queue = this.#queues[i];
       if (queue === undefined) continue;
-      const work = seatsOf(queue.waiters) + queue.executingSeats;
-      if (work < least) [best, least] = [queue, work];
+      const work = queue.waitingSeats + queue.executingSeats;
+      if (work < least) {
+        best = queue;
+        least = work;
+      }
     }
-    return best ?? { index: 0, waiters: [], executing: 0, executingSeats: 0, served: 0 };
+    return best ?? newQueue(0);
+  }
+
+  #hand(flow: string, queuing: { readonly queues: number; readonly handSize: number }): readonly number[] {
+    let hand = this.#hands.get(flow);
+    if (hand !== undefined) return hand;
+    if (this.#hands.size >= rememberedHands) this.#hands.clear();
+    hand = dealHand(flow, queuing.queues, queuing.handSize);
+    this.#hands.set(flow, hand);
+    return hand;
   }
 
   #wait(queue: Queue, ticket: Ticket, waitMs: number, signal: AbortSignal): Promise<Seated | Refusal> {
@@ -259,7 +276,7 @@ export class PriorityLevel {
         const at = queue.waiters.indexOf(waiter);
         if (at < 0) return;
         queue.waiters.splice(at, 1);
-        this.#count(-1, ticket);
+        this.#count(-1, queue, ticket);
         settle(this.#refuse(why));
         this.#serve();
       };
@@ -268,13 +285,14 @@ export class PriorityLevel {
       const timer = this.#clock.after(waitMs, () => drop('time-out'));
       signal.addEventListener('abort', gone, { once: true });
       if (queue.waiters.length === 0 && queue.executing === 0) queue.served = Math.max(queue.served, this.#virtualTime(queue));
-      this.#count(1, ticket);
+      this.#count(1, queue, ticket);
       queue.waiters.push(waiter);
       if (signal.aborted) gone();
     });
   }
 
-  #count(by: 1 | -1, ticket: Ticket): void {
+  #count(by: 1 | -1, queue: Queue, ticket: Ticket): void {
+    queue.waitingSeats += by * ticket.work.seats;
     this.#waiting += by;
     this.#waitingSeats += by * ticket.work.seats;
     this.#measure();
@@ -288,7 +306,7 @@ export class PriorityLevel {
       const [waiter] = queue?.waiters ?? [];
       if (queue === undefined || waiter === undefined || !this.#fits(waiter.ticket.work)) return;
       queue.waiters.shift();
-      this.#count(-1, waiter.ticket);
+      this.#count(-1, queue, waiter.ticket);
       waiter.run(this.#seat(waiter.ticket, queue));
     }
   }

@@ -2,10 +2,10 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { KindDef } from '#kube/kind.ts';
 import { StatusError, toStatus } from '#kube/status-error.ts';
 import { realClock } from '#platform/clock.ts';
 import { memoryLogger } from '#platform/log.ts';
-import { builtinKinds } from '#resources/index.ts';
 import type { ApiRequest, ApiResponse, SubresourceDef, UserInfo } from '../contract.ts';
 import { type TestObjects, testObjects } from '../test-objects.ts';
 import { createTunnel, type Tunnel } from '../tunnel.ts';
@@ -21,10 +21,10 @@ export interface StreamFixture {
 }
 
 /** `/api/v1/namespaces/<ns>/<plural>/<name>/<subresource>[/rest]` goes to the subresource, everything else to the tunnel's route. */
-export async function startStreams(defs: (tunnel: Tunnel) => readonly SubresourceDef[]): Promise<StreamFixture> {
+export async function startStreams(kinds: readonly KindDef[], defs: (tunnel: Tunnel) => readonly SubresourceDef[]): Promise<StreamFixture> {
   const tunnel = createTunnel({ clock: realClock, log: memoryLogger() });
   const subresources = defs(tunnel);
-  const objects = await testObjects(builtinKinds);
+  const objects = await testObjects(kinds);
   const dispatch = (raw: IncomingMessage, body: Buffer | undefined, upgrade: boolean, signal: AbortSignal): Promise<ApiResponse> => {
     const url = new URL(raw.url ?? '/', 'http://x');
     const node = raw.headers['x-node'];

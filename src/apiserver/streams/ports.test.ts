@@ -4,6 +4,7 @@ import { type AddressInfo, connect } from 'node:net';
 import { Duplex } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { builtinKinds } from '#resources/index.ts';
 import { podPortForward } from '../subresources/pod-portforward.ts';
 import { nodeProxySubresource, podProxy, serviceProxy, splitSchemeNamePort } from '../subresources/proxy.ts';
 import { type StreamFixture, startStreams } from './fixture.ts';
@@ -59,7 +60,7 @@ backend.on('upgrade', (_request, socket: Duplex) => {
 
 let f: StreamFixture;
 beforeEach(async () => {
-  f = await startStreams((t) => [podPortForward(t), podProxy(t), serviceProxy(t), nodeProxySubresource(t)]);
+  f = await startStreams(builtinKinds, (t) => [podPortForward(t), podProxy(t), serviceProxy(t), nodeProxySubresource(t)]);
   await new Promise<void>((resolve) => {
     backend.listen(0, '127.0.0.1', resolve);
   });

@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { builtinKinds } from '#resources/index.ts';
 import { podAttach, podExec } from '../subresources/pod-exec.ts';
 import { podLog } from '../subresources/pod-log.ts';
 import { type StreamFixture, startStreams } from './fixture.ts';
@@ -51,7 +52,7 @@ function echo(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
 
 let f: StreamFixture;
 beforeEach(async () => {
-  f = await startStreams((tunnel) => [podLog(tunnel), podExec(tunnel), podAttach(tunnel)]);
+  f = await startStreams(builtinKinds, (tunnel) => [podLog(tunnel), podExec(tunnel), podAttach(tunnel)]);
   const pod = (name: string, nodeName: string | undefined, containers: string[]) =>
     f.objects.put({
       apiVersion: 'v1',
