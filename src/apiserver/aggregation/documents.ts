@@ -23,6 +23,8 @@ export interface RemoteDocument {
 
 export type FetchDocument = (request: DocumentRequest, signal: AbortSignal) => Promise<RemoteDocument>;
 
+const maxDiscardedBytes = 256 * 1024;
+
 /** With whose rights upstream reads discovery, so that it is never refused. */
 export const aggregatorUser: UserInfo = { name: 'system:kube-aggregator', groups: ['system:masters'] };
 
@@ -77,7 +79,7 @@ export async function fetchDocument(
     const message = await answerOf(outgoing);
     const found = { status: message.statusCode ?? 0, contentType: message.headers['content-type'] ?? '', etag: message.headers.etag ?? '' };
     if (request.maxBytes > 0) return { ...found, body: await bodyOf(message, request.maxBytes) };
-    discard(message, outgoing);
+    discard(message, outgoing, request, clock);
     return { ...found, body: Buffer.alloc(0) };
   } catch (error) {
     outgoing.destroy();
@@ -88,12 +90,14 @@ export async function fetchDocument(
   }
 }
 
-/** A short answer is read to its end, so that the connection can be used again. */
-function discard(message: IncomingMessage, outgoing: ClientRequest): void {
+/** A short answer is read to its end, so that the connection can be used again; one that is long or slow costs the connection. */
+function discard(message: IncomingMessage, outgoing: ClientRequest, { timeoutMs }: DocumentRequest, clock: Clock): void {
   let size = 0;
+  const timer = clock.after(timeoutMs, () => outgoing.destroy());
+  message.on('close', timer.cancel);
   message.on('error', () => undefined);
   message.on('data', (chunk: Buffer) => {
     size += chunk.length;
-    if (size > 256 * 1024) outgoing.destroy();
+    if (size > maxDiscardedBytes) outgoing.destroy();
   });
 }

@@ -1,10 +1,20 @@
 import { once } from 'node:events';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import {
+  type ClientRequest,
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type RequestOptions,
+  type ServerResponse,
+} from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { request as httpsRequest } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { duplexPair } from 'node:stream';
 import { afterEach, describe, expect, test } from 'vitest';
+import { fakeClock } from '#platform/fake-clock.ts';
 import type { AuthorizationAttributes } from '../contract.ts';
+import { aggregatorUser, fetchDocument } from './documents.ts';
 import { name, type Setup, type SetupOptions, setUp, slowTests, until } from './testing.ts';
 
 slowTests();
@@ -91,6 +101,27 @@ describe('availability', () => {
       code: 503,
     });
   });
+});
+
+test('a server whose answers to the check never end does not gather connections', async () => {
+  const clock = fakeClock();
+  const sent: ClientRequest[] = [];
+  const server = createServer((_request, response) => response.writeHead(200).write('{'));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const send = (options: RequestOptions): ClientRequest => {
+    const made = httpRequest({ ...options, port, host: '127.0.0.1' });
+    sent.push(made);
+    return made;
+  };
+  const request = { path: '/', accept: '*/*', user: aggregatorUser, maxBytes: 0, timeoutMs: 5000 };
+  const found = await fetchDocument(send, 'x', request, clock, new AbortController().signal);
+  expect([found.status, sent[0]?.destroyed]).toEqual([200, false]);
+  await clock.advance(5000);
+  expect(sent[0]?.destroyed).toBe(true);
+  server.closeAllConnections();
+  server.close();
 });
 
 describe('a request', () => {

@@ -118,7 +118,7 @@ async function look(deps: ChecksDeps, name: string, signal: AbortSignal): Promis
 
 /** Tells of changes below a prefix of namespaced objects: of a service by its own name, of an endpoint slice by its label. */
 function feedOf(
-  cache: WatchCache,
+  { cache, table }: ChecksDeps,
   resource: 'core/services' | 'discovery.k8s.io/endpointslices',
   changed: (namespace: string, service: string) => void,
 ) {
@@ -126,6 +126,7 @@ function feedOf(
   return follow(cache, prefix, {
     reset: () => undefined,
     apply: ({ entry }) => {
+      if (table.empty()) return;
       const [namespace = '', name = ''] = entry.key.slice(prefix.length).split('/');
       if (resource === 'core/services') return changed(namespace, name);
       const { metadata } = entry.object() as { readonly metadata?: { readonly labels?: Readonly<Record<string, string>> } };
@@ -174,7 +175,7 @@ export function createChecks(deps: ChecksDeps): Checks {
       if (started) work.add(remote.name);
     }
   };
-  const feeds = [feedOf(deps.cache, 'core/services', poke), feedOf(deps.cache, 'discovery.k8s.io/endpointslices', poke)];
+  const feeds = [feedOf(deps, 'core/services', poke), feedOf(deps, 'discovery.k8s.io/endpointslices', poke)];
   return {
     start: () => {
       started = true;

@@ -36,6 +36,7 @@ export type RemoteListener = (name: string, now: Remote | undefined, before: Rem
 export interface RemoteTable {
   readonly get: (name: string) => Remote | undefined;
   readonly all: () => Iterable<Remote>;
+  readonly empty: () => boolean;
   /** Notes what was found out, unless the remote has gone or points elsewhere by now. */
   readonly note: (remote: Remote, found: Partial<Findings>) => void;
   readonly onChange: (listener: RemoteListener) => void;
@@ -107,6 +108,7 @@ export function createRemoteTable(deps: TableDeps): RemoteTable {
   return {
     get: (name) => remotes.get(name),
     all: () => remotes.values(),
+    empty: () => remotes.size === 0,
     note: (remote, found) => {
       const now = remotes.get(remote.name);
       if (now?.connections === remote.connections) set(remote.name, { ...now, ...found });
