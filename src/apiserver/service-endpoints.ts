@@ -58,7 +58,7 @@ export function serviceEndpoint(
 }
 
 /** A connection from this machine. */
-export function dialTcp(host: string, port: number, signal: AbortSignal): Promise<Duplex> {
+function dialTcp(host: string, port: number, signal: AbortSignal): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port });
     const abort = (): void => {

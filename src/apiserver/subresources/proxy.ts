@@ -3,7 +3,7 @@ import type { Pod } from '#kube/generated/core-v1.ts';
 import { nodes, pods, services } from '#kube/refs.ts';
 import { badRequest, notFound } from '#kube/status-error.ts';
 import type { ApiResponse, SubresourceDef, SubresourceRequest } from '../contract.ts';
-import { dialTcp, serviceEndpoint } from '../service-endpoints.ts';
+import { serviceEndpoint } from '../service-endpoints.ts';
 import type { Tunnel } from '../tunnel.ts';
 import { passOn } from './proxy-http.ts';
 
@@ -37,7 +37,7 @@ interface Destination {
   readonly scheme: 'http' | 'https';
   readonly host: string;
   readonly port: number;
-  /** The node that dials; '': it is on none, and this server does. */
+  /** The node that dials; '': any that is connected. */
   readonly node: string;
 }
 
@@ -89,11 +89,9 @@ async function proxyTo(request: SubresourceRequest, tunnel: Tunnel, find: (r: Su
   const redirect = withSlash(request);
   if (redirect !== undefined) return redirect;
   await request.admit('CONNECT', undefined, { kind: `${target.kind}ProxyOptions`, apiVersion: 'v1', path: request.rest });
+  const node = target.node === '' ? (tunnel.connected()[0] ?? '') : target.node;
   const { signal } = request.request;
-  const connection =
-    target.node === ''
-      ? await dialTcp(target.host, target.port, signal)
-      : await (await tunnel.dialNode(target.node, signal)).connect(target.host, target.port, signal);
+  const connection = await (await tunnel.dialNode(node, signal)).connect(target.host, target.port, signal);
   const host = target.host.includes(':') ? `[${target.host}]:${target.port}` : `${target.host}:${target.port}`;
   return await passOn(request.request, {
     scheme: target.scheme,
