@@ -442,6 +442,24 @@ describe('what webhooks are told', () => {
   });
 });
 
+test('a scale is seen as a Scale, which webhooks may change', async () => {
+  const deployments = '/apis/apps/v1/namespaces/default/deployments';
+  const template = { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }] } };
+  await create(deployments, { metadata: { name: 'd' }, spec: { replicas: 2, selector: { matchLabels: { a: 'b' } }, template } });
+  const rule = { operations: ['UPDATE'], apiGroups: ['apps'], apiVersions: ['v1'], resources: ['deployments/scale'] };
+  await register('mutating', webhook('w', { rules: [rule] }));
+  answer = () => patch({ op: 'replace', path: '/spec/replicas', value: 3 });
+  await call('PATCH', `${deployments}/d/scale`, { spec: { replicas: 9 } }, 'application/merge-patch+json');
+  expect(asked[0]?.request).toMatchObject({
+    kind: { group: 'autoscaling', version: 'v1', kind: 'Scale' },
+    resource: { group: 'apps', version: 'v1', resource: 'deployments' },
+    subResource: 'scale',
+    object: { kind: 'Scale', spec: { replicas: 9 } },
+    oldObject: { kind: 'Scale', spec: { replicas: 2 } },
+  });
+  expect((await call('GET', `${deployments}/d`)).object.spec).toMatchObject({ replicas: 3, template: {} });
+});
+
 test('a connection is refused by webhooks and policies that see its options', async () => {
   await create(podsPath, pod());
   const rule = { operations: ['CONNECT'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods/exec'] };

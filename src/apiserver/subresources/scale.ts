@@ -187,6 +187,10 @@ function withReplicas(r: VerbRequest, current: Stored, sent: Draft): Draft {
 }
 
 const replicasPart = (scale: ScaleDef): UpdatePart => ({
+  seen: {
+    of: (object) => scaleOf(object as unknown as Stored, scale) as unknown as Draft,
+    take: (draft, seen) => setAt(draft, scale.specReplicasPath, numberOf((seen as unknown as Scale).spec?.replicas)),
+  },
   restrict: (draft, old) => {
     const replicas = valueAt(draft, scale.specReplicasPath);
     const { managedFields } = draft.metadata;

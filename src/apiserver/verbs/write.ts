@@ -178,6 +178,12 @@ export interface UpdatePart {
   readonly validate?: (object: KubeObject, old: Stored, context: StrategyContext) => readonly FieldError[];
   /** Admission has seen the body that asked for this write (a Binding). */
   readonly skipAdmission?: boolean;
+  /** What admission sees instead of the object (a Scale). */
+  readonly seen?: {
+    readonly of: (object: Stored | Draft) => Draft;
+    /** Takes over what admission has changed. */
+    readonly take: (draft: Draft, seen: Draft) => void;
+  };
 }
 
 const maxConflictRetries = 100;
@@ -245,8 +251,12 @@ async function updateOnce(r: VerbRequest, plan: UpdatePlan, entry: CachedEntry, 
   // Upstream drops duplicates from patched objects only after admission.
   if (r.info.verb !== 'patch') dedupOwners(draft, r.warnings, '');
   if (plan.tracked !== true) await trackFields(r, old, draft);
-  const admission = admissionRequest(r, 'UPDATE', { namespace, name: r.info.name, dryRun: plan.dryRun }, draft, old);
+  const { seen } = plan.part ?? {};
+  const body = seen === undefined ? draft : seen.of(draft);
+  const was = seen === undefined ? old : (seen.of(old) as unknown as KubeObject);
+  const admission = admissionRequest(r, 'UPDATE', { namespace, name: r.info.name, dryRun: plan.dryRun }, body, was);
   if (plan.part?.skipAdmission !== true) await core.admission.admit(admission);
+  seen?.take(draft, body);
   dedupOwners(draft, r.warnings, afterAdmission);
   restrict(r, plan, draft, old, context);
   metaOf(draft).resourceVersion = old.metadata.resourceVersion;
