@@ -21,7 +21,7 @@ import {
 import { type Reader, WireError, Reader as WireReader, Writer } from './protobuf-wire.ts';
 import { splitApiVersion } from './refs.ts';
 import type { Schema } from './schema.ts';
-import { definition, kindSchema, resolveSchema } from './schema-registry.ts';
+import { definition, kindSchema, listMetaName, objectMetaName, resolveSchema } from './schema-registry.ts';
 import { badRequest } from './status-error.ts';
 
 export const protobufMedia = 'application/vnd.kubernetes.protobuf';
@@ -277,8 +277,18 @@ function writeMap(writer: Writer, field: Field, value: unknown): void {
   }
 }
 
+const partialMetadata: Schema = { type: 'object', properties: { metadata: { ref: objectMetaName, proto: [1] } } };
+const partialMetadataList: Schema = {
+  type: 'object',
+  properties: { metadata: { ref: listMetaName, proto: [1] }, items: { type: 'array', items: partialMetadata, proto: [2] } },
+};
+
 /** The schema of what a message says it is. */
 function schemaFor(apiVersion: string, kind: string): Schema | undefined {
+  if (apiVersion === 'meta.k8s.io/v1' || apiVersion === 'meta.k8s.io/v1beta1') {
+    if (kind === 'PartialObjectMetadata') return partialMetadata;
+    if (kind === 'PartialObjectMetadataList') return partialMetadataList;
+  }
   if (kind === 'DeleteOptions' || kind === 'Status') return definition(`io.k8s.apimachinery.pkg.apis.meta.v1.${kind}`);
   const { group, version } = splitApiVersion(apiVersion);
   return kindSchema(group, version, kind);

@@ -61,7 +61,15 @@ test('objects travel over HTTP/1.1 as JSON, YAML, tables and metadata', async ()
   const partial = json(await ask('GET', maps, undefined, { accept: 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io' }));
   expect(partial).toMatchObject({ kind: 'PartialObjectMetadataList', items: [{ metadata: { name: 'one' } }] });
   expect((await ask('GET', maps, undefined, { accept: 'text/html' })).status).toBe(406);
-  expect((await ask('GET', `${maps}/one?pretty=true`)).body.toString()).toContain('\n  "kind"');
+  const printed = async (query: string, agent: string): Promise<string> =>
+    (await ask('GET', `${maps}/one${query}`, undefined, { 'user-agent': agent })).body.toString();
+  for (const [query, agent] of [
+    ['?pretty=true', 'x'],
+    ['', 'curl/8.0'],
+    ['', 'Mozilla/5.0 (X11)'],
+  ] as const)
+    expect(await printed(query, agent)).toContain('\n  "kind"');
+  expect(await printed('?pretty=false', 'curl/8.0')).not.toContain('\n  "kind"');
 });
 
 test('a Scale has a table of its own', async () => {
@@ -89,6 +97,24 @@ test('objects travel as protobuf, in requests, answers and watches', async () =>
   expect(watch.headers['content-type']).toBe(`${media};stream=watch`);
   const missing = await ask('GET', `${maps}/none`, undefined, { accept: media });
   expect(decodeProtobuf(missing.body)).toMatchObject({ kind: 'Status', reason: 'NotFound' });
+});
+
+test('metadata travels as protobuf too, alone, in lists and in watches; tables do not', async () => {
+  const media = 'application/vnd.kubernetes.protobuf';
+  const as = (kind: string) => ({ accept: `${media};as=${kind};v=v1;g=meta.k8s.io` });
+  expect((await post('meta', { a: 'b' })).status).toBe(201);
+  const one = await ask('GET', `${maps}/meta`, undefined, as('PartialObjectMetadata'));
+  expect(one.headers['content-type']).toBe(media);
+  const partial = decodeProtobuf(one.body);
+  expect(partial).toMatchObject({ kind: 'PartialObjectMetadata', apiVersion: 'meta.k8s.io/v1', metadata: { name: 'meta' } });
+  expect(partial).not.toHaveProperty('data');
+  const list = decodeProtobuf((await ask('GET', maps, undefined, as('PartialObjectMetadataList'))).body);
+  expect((list['items'] as { metadata: { name: string } }[]).map((item) => item.metadata.name)).toContain('meta');
+  const selected = `${maps}?watch=1&timeoutSeconds=1&fieldSelector=metadata.name%3Dmeta`;
+  const watch = await ask('GET', selected, undefined, as('PartialObjectMetadata'));
+  expect(watch.headers['content-type']).toBe(`${media};stream=watch`);
+  expect(watch.body.toString('latin1')).toContain('PartialObjectMetadata');
+  expect((await ask('GET', maps, undefined, as('Table'))).status).toBe(406);
 });
 
 test('large lists are compressed for clients that want it', async () => {

@@ -52,8 +52,8 @@ function representationOf(clause: Clause, protobuf: boolean): Representation | u
   if (media === undefined) return undefined;
   const { as, g, v = '' } = clause.parameters;
   if (as === undefined || as === '') return media === 'application/json' ? plain : { ...plain, media };
-  // Transformed objects are sent as JSON or YAML only.
-  if (media === protobufMedia) return undefined;
+  // Tables are sent as JSON or YAML only (RequestScope.AllowsMediaTypeTransform).
+  if (media === protobufMedia && !as.startsWith('PartialObjectMetadata')) return undefined;
   if (as === 'APIGroupDiscoveryList' && g === 'apidiscovery.k8s.io' && v === 'v2') return { media, as, asVersion: v };
   if (transformations.has(as) && g === 'meta.k8s.io' && (v === 'v1' || v === 'v1beta1'))
     return { media, as: as as NonNullable<Representation['as']>, asVersion: v };

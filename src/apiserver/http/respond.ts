@@ -26,12 +26,15 @@ const plainRepresentation: Representation = { media: 'application/json', as: und
 /** A RFC 7234 warning with code 299, as Kubernetes writes it. */
 export const warningHeader = (text: string): string => `299 - ${JSON.stringify(text.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 4096))}`;
 
+/** Programs whose users read the answer: upstream prints it for them (responsewriters isPrettyPrint). */
+const people = /^(?:curl|Wget|Mozilla\/5\.0)/;
+
 function contextOf(request: ApiRequest, response: ApiResponse): RenderContext {
   const { query, headers } = request;
   const pretty = query.get('pretty');
   return {
     representation: isFailure(response) ? failureRepresentation(headers['accept']) : negotiate(headers['accept'], hasProtobuf(response)),
-    pretty: pretty !== null && pretty !== 'false' && pretty !== '0',
+    pretty: pretty === null || pretty === '' ? people.test(headers['user-agent'] ?? '') : pretty === 'true' || pretty === '1',
     now: new Date(),
     includeObject: query.get('includeObject') ?? '',
   };
