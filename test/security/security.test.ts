@@ -365,6 +365,41 @@ describe('secrets on disk', () => {
     await node.start();
     expect(await readable()).toBe(plain);
   });
+  test('are all readable when the server is killed while it rotates, and the rotation comes to its end', async () => {
+    const secret = (i: number): object => ({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: `many-${i}` },
+      stringData: { p: `p${i}` },
+    });
+    const list = { apiVersion: 'v1', kind: 'List', items: Array.from({ length: 300 }, (_, i) => secret(i)) };
+    await node.ok(['create', '-f', '-'], JSON.stringify(list));
+    let ended = false;
+    const rotating = encrypt('rotate-keys').finally(() => {
+      ended = true;
+    });
+    const stage = (): string => readFileSync(join(node.dataDir, 'server/cred/encryption-state.json'), 'utf8');
+    // On a quick machine it may be over before it is seen.
+    await eventually(
+      'secrets are being rewritten',
+      async () => await Promise.resolve(ended || /reencrypt_(request|active)/.test(stage()) ? true : undefined),
+    );
+    await node.stop('SIGKILL');
+    await rotating;
+    await node.start();
+    const all = JSON.parse(await node.ok(['get', 'secrets', '-o', 'json'])) as {
+      items: { metadata: { name: string }; data?: { p?: string } }[];
+    };
+    const values = all.items
+      .filter((s) => s.metadata.name.startsWith('many-'))
+      .map((s) => `${s.metadata.name}=${Buffer.from(s.data?.p ?? '', 'base64').toString()}`);
+    expect(values.sort()).toEqual(Array.from({ length: 300 }, (_, i) => `many-${i}=p${i}`).sort());
+    const status = await eventually('the rotation has ended', async () => {
+      const now = JSON.parse((await encrypt('status', '-o', 'json')).stdout) as { stage: string; keys: readonly object[] };
+      return now.stage === 'reencrypt_finished' ? now : undefined;
+    });
+    expect(status.keys).toHaveLength(1);
+  });
   test('stand in the database in plain after encryption was disabled, and not a byte of them after it was enabled again', async () => {
     expect(await encrypt('disable')).toMatchObject({ code: 0 });
     expect(database()).toContain(plain);
