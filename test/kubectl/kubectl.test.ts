@@ -1,8 +1,8 @@
 /** What real kubectl prints, command by command, against a server without a node. */
-import { copyFileSync, existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { clientTools, createScenario, executable, type Scenario, type ServerNode } from '../harness/node.ts';
+import { existsSync } from 'node:fs';
+import { afterAll, beforeAll, describe } from 'vitest';
+import { createScenario, type Scenario, type ServerNode } from '../harness/node.ts';
+import { oldKubectl, tableOf } from './table.ts';
 
 let scenario: Scenario;
 let node: ServerNode;
@@ -16,39 +16,7 @@ afterAll(async () => {
   await scenario?.[Symbol.asyncDispose]();
 });
 
-/** A shell line, and what it prints on both outputs together: the whole of it as text, or a part as a pattern. `! command` must fail. */
-type Row = readonly [line: string, prints: string | RegExp];
-
-const oldKubectl = join(executable, '../../.cache/kubernetes-client/usr/bin/kubectl');
-
-async function shell(namespace: string, line: string, bin = dirname(clientTools().kubectl)): Promise<{ code: number; output: string }> {
-  const result = await node.inside('env', [
-    '-C',
-    node.folder,
-    `PATH=${bin}:/usr/bin:/bin`,
-    `HOME=${node.folder}`,
-    `TMPDIR=${node.folder}`,
-    `KUBECONFIG=${join(node.folder, `kubeconfig-${namespace}`)}`,
-    'sh',
-    '-c',
-    `exec 2>&1\n${line}`,
-  ]);
-  return { code: result.code, output: result.stdout.trimEnd() };
-}
-
-function table(namespace: string, rows: readonly Row[], bin?: string): void {
-  beforeAll(async () => {
-    await node.ok(['create', 'namespace', namespace]);
-    copyFileSync(node.kubeconfig, join(node.folder, `kubeconfig-${namespace}`));
-    expect(await shell(namespace, `kubectl config set-context --current --namespace=${namespace}`)).toMatchObject({ code: 0 });
-  });
-  test.each(rows)('%s', async (line, prints) => {
-    const { code, output } = await shell(namespace, line, bin);
-    if (typeof prints === 'string') expect(output).toBe(prints);
-    else expect(output).toMatch(prints);
-    expect(code).toBe(0);
-  });
-}
+const table = tableOf(() => node);
 
 const app = (image: string) => `cat >app.yaml <<'Y'
 apiVersion: apps/v1
@@ -515,6 +483,6 @@ describe.skipIf(!existsSync(oldKubectl))('kubectl 1.20', () => {
       ['kubectl rollout history deploy/app', /REVISION +CHANGE-CAUSE\n1 +<none>/],
       ['kubectl delete -f app.yaml', 'deployment.apps "app" deleted'],
     ],
-    dirname(oldKubectl),
+    oldKubectl,
   );
 });

@@ -28,6 +28,11 @@ const ref: ResourceRef = {
   categories: [],
 };
 const kind = { ref, schema: kindSchema('policy', 'v1', 'Eviction') ?? {} };
+/** The beta of this one kind is still taken, for older kubectl drain sends it: EvictionREST.AcceptsGroupVersion. */
+const beta = { ...kind, ref: { ...ref, version: 'v1beta1' } };
+
+const versionOf = (body: unknown): typeof kind =>
+  typeof body === 'object' && body !== null && 'apiVersion' in body && body.apiVersion === 'policy/v1beta1' ? beta : kind;
 
 export const evictionSubresource: Subresource = {
   name: 'eviction',
@@ -41,7 +46,8 @@ const maxDisruptedPods = 2000;
 
 async function evict(r: VerbRequest): Promise<ApiResponse> {
   const { namespace, name } = r.info;
-  const draft = decodeObject(kind, readValue(r.request)).object;
+  const body = readValue(r.request);
+  const draft = decodeObject(versionOf(body), body).object;
   matchName(draft, name);
   const parameters = parseDeleteParameters(r.request.query, (draft as unknown as Eviction).deleteOptions ?? {});
   const dryRun = parameters.dryRun || r.request.query.has('dryRun');

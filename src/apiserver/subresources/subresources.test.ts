@@ -98,6 +98,17 @@ test('an eviction is refused when the disruption budget is used up', async () =>
   expect((await client.get(podDisruptionBudgets, at('b'))).status?.disruptionsAllowed).toBe(0);
 });
 
+test.each(['policy/v1', 'policy/v1beta1'])('an eviction of version %s is taken', async (apiVersion) => {
+  const { client } = await start();
+  await client.create(pods, pod('p'));
+  await client.createSubresource(pods, at('p'), 'eviction', {
+    kind: 'Eviction',
+    apiVersion,
+    metadata: { name: 'p', namespace: 'default' },
+  });
+  await expect(client.get(pods, at('p'))).rejects.toMatchObject({ reason: 'NotFound' });
+});
+
 test('a namespace goes when its finalizers are taken away', async () => {
   const { client, transport } = await start();
   await client.create<Namespace>(namespaces, { kind: 'Namespace', apiVersion: 'v1', metadata: { name: 'n' } });
