@@ -13,6 +13,9 @@ import type { AddressInfo } from 'node:net';
 import { duplexPair } from 'node:stream';
 import { afterEach, describe, expect, test } from 'vitest';
 import { fakeClock } from '#platform/fake-clock.ts';
+import { createAudit } from '../audit/audit.ts';
+import { parseAuditPolicy } from '../audit/policy.ts';
+import { createAuditFigures } from '../audit/sink.ts';
 import type { AuthorizationAttributes } from '../contract.ts';
 import { aggregatorUser, fetchDocument } from './documents.ts';
 import { name, type Setup, type SetupOptions, setUp, slowTests, until } from './testing.ts';
@@ -180,6 +183,21 @@ describe('a request', () => {
     expect(reply.status).toBe(403);
     expect(asked.at(-1)).toMatchObject({ verb: 'delete', group: 'example.test', resource: 'gadgets', namespace: 'x', name: 'one' });
     expect(reached).toBe(0);
+  });
+
+  test('is recorded by audit like any other', async () => {
+    const events: { stage?: string; verb?: string; objectRef?: object; responseStatus?: { code?: number } }[] = [];
+    const sink = { write: (event: object) => void events.push(event), close: () => Promise.resolve() };
+    const rules = 'apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata, resources: [{group: example.test}]}]';
+    const audit = createAudit(parseAuditPolicy(rules), { sink, clock: fakeClock(), figures: createAuditFigures() });
+    const made = await available((_request, response) => response.writeHead(418).end('teapot'), { server: { around: [audit.handle] } });
+    expect((await made.send('GET', `${root}/namespaces/n/gadgets/one`)).status).toBe(418);
+    await until(() => expect(events.map((e) => e.stage)).toEqual(['RequestReceived', 'ResponseStarted', 'ResponseComplete']));
+    expect(events.at(-1)).toMatchObject({
+      verb: 'get',
+      objectRef: { resource: 'gadgets', namespace: 'n', name: 'one', apiGroup: 'example.test', apiVersion: 'v1' },
+      responseStatus: { code: 418 },
+    });
   });
 
   test('may carry more than this server would read itself, at the pace of the server behind', async () => {
