@@ -67,7 +67,11 @@ const send = (sent: Sent): Promise<Got> =>
         response.on('error', reject);
       },
     );
-    request.on('error', reject);
+    request.on('error', (error: Error & { code?: string }) => {
+      // The server may close an idle connection at the moment when it is used again: Node's documentation says to try anew.
+      if (request.reusedSocket && error.code === 'ECONNRESET') resolve(send(sent));
+      else reject(error);
+    });
     request.end(sent.body);
   });
 
