@@ -27,7 +27,11 @@ export interface EffectiveUser extends UserInfo {
 
 type Asked = Pick<AuthnRequest, 'method' | 'path' | 'query' | 'rawHeaders'>;
 
+/** Nearly no request has such a header: one look at the names tells. */
+const hasHeaders = (raw: AuthnRequest['rawHeaders']): boolean => raw.some((h, i) => i % 2 === 0 && /^impersonate-/i.test(h));
+
 function wantedOf(raw: AuthnRequest['rawHeaders']): Wanted | undefined {
+  if (!hasHeaders(raw)) return undefined;
   const name = headerValues(raw, 'impersonate-user')[0] ?? '';
   const groups = headerValues(raw, 'impersonate-group');
   const uid = headerValues(raw, 'impersonate-uid')[0] ?? '';
