@@ -41,6 +41,9 @@ const unknownPath: RequestInfo = parseRequestInfo('GET', '/', new URLSearchParam
 export type Handle = (request: ApiRequest) => Promise<ApiResponse>;
 
 const notServed = (): StatusError => new StatusError('NotFound', 'the server could not find the requested resource', { details: {} });
+/** Only a definition that goes takes creation from its kind. */
+const terminating = (): StatusError =>
+  new StatusError('MethodNotAllowed', 'create not allowed while custom resource definition is terminating', { details: {} });
 const notAllowed = (): StatusError =>
   new StatusError('MethodNotAllowed', 'the server does not allow this method on the requested resource', { details: {} });
 
@@ -157,7 +160,7 @@ function checkScope({ info, resource }: VerbRequest): void {
 async function handleVerb(options: HandlerOptions, r: VerbRequest): Promise<ApiResponse> {
   const { info, resource, request } = r;
   if (!methodFits(info, resource.def.ref.namespaced)) throw notAllowed();
-  if (!allows(resource, info.verb)) throw notAllowed();
+  if (!allows(resource, info.verb)) throw resource.custom && info.verb === 'create' ? terminating() : notAllowed();
   if (resource.def.ephemeral === true)
     return info.verb === 'create' ? await createReview(r, options.reviews) : await readComputed(r, options.computed);
   switch (info.verb) {

@@ -3,6 +3,7 @@
 import type { KubeClient } from '#client/contract.ts';
 import type { Informer } from '#client/informer.ts';
 import { createInformer } from '#client/informer.ts';
+import type { CustomResourceDefinition } from '#kube/generated/apiextensions-v1.ts';
 import type { KubeObject, Stored } from '#kube/object.ts';
 import { apiServices, apiVersionOf, customResourceDefinitions, type ResourceRef } from '#kube/refs.ts';
 import { TaskGroup } from '#lib/task-group.ts';
@@ -38,7 +39,8 @@ interface Monitor {
 
 export function createMonitors(deps: ControllerDeps, readClient: KubeClient, handlers: MonitorHandlers): Monitors {
   const { informers, clock, log } = deps;
-  const crds = informers.informer(customResourceDefinitions);
+  // A platform installs a thousand definitions of some fifty kB: their schemas are not held here too.
+  const crds = createInformer(customResourceDefinitions, { ...deps, client: readClient }, {}, withoutSchemas);
   const services = informers.informer(apiServices);
   const kinds = new Map<string, ResourceRef>();
   const monitors = new Map<string, Monitor>();
@@ -110,6 +112,8 @@ export function createMonitors(deps: ControllerDeps, readClient: KubeClient, han
     },
     resourceOf: (apiVersion, kind) => kinds.get(`${apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : ''}/${kind}`),
     run: async (signal) => {
+      const definitions = new TaskGroup(signal);
+      definitions.spawn(crds.run);
       await Promise.all([crds.synced(signal), services.synced(signal)]);
       while (!signal.aborted) {
         await next(signal);
@@ -132,10 +136,16 @@ export function createMonitors(deps: ControllerDeps, readClient: KubeClient, han
           await clock.sleep(retryMs, signal).catch(() => undefined);
         }
       }
-      await Promise.all([...monitors.values()].map((m) => m.tasks.close()));
+      await Promise.all([definitions.close(), ...[...monitors.values()].map((m) => m.tasks.close())]);
     },
   };
 }
+
+/** What tells of a definition whether discovery has changed. */
+const withoutSchemas = (crd: Stored<CustomResourceDefinition>): Stored<CustomResourceDefinition> => {
+  const { managedFields: _, annotations: __, ...metadata } = crd.metadata;
+  return { ...crd, metadata, spec: { ...crd.spec, versions: [] } };
+};
 
 /** All that collecting needs to know of an object. The rest, such as the data of a ConfigMap, is not held in memory. */
 const ownershipOf =

@@ -128,8 +128,8 @@ async function eachPart(options: OpenApiOptions, descriptions: Descriptions, use
   const kinds = registry.all().map((r) => r.def);
   for (const part of openApiV2Parts(kinds, { version, descriptions })) {
     use(part);
-    for (const of of ['paths', 'definitions'] as const)
-      for (const [name, value] of Object.entries(part[of])) if (names.has(name)) there[of][name] = value;
+    for (const kind of ['paths', 'definitions'] as const)
+      for (const [name, value] of Object.entries(part[kind])) if (names.has(name)) there[kind][name] = value;
     await nextTurn();
   }
   if (parts.length > 0) use(added(parts, there));
