@@ -116,6 +116,7 @@ test('rules are checked, with messages made from the object and of what may chan
     ['patch', 'routes.v2.crd.example.test/a', '--type=merge', '-p', '{"spec":{"host":"g"}}'],
     'spec.host: Forbidden: host stays',
   );
+  expect(await read('a', '.spec.host')).toBe('h');
 });
 
 test('scale and status are parts of their own', async () => {
@@ -137,6 +138,7 @@ test('a stricter schema leaves alone what was there, and refuses what comes', as
   await node.ok(['patch', 'routes.v2.crd.example.test/a', '--type=merge', '-p', '{"spec":{"replicas":4}}']);
   const change = ['patch', 'routes.v2.crd.example.test/a', '--type=merge', '-p', '{"spec":{"port":"77"}}'];
   await refused(change, 'spec.port: Too long: may not be more than 0 bytes');
+  expect(await read('a', '.spec.port')).toBe('3');
 });
 
 test('the storage version changes, and the old one goes once nothing is stored in it', async () => {
