@@ -97,13 +97,14 @@ describe('arithmetic', () => {
     expect(formatQuantity(roundUpQuantity('100u', -3))).toBe('1m');
   });
 
-  test('canonical form is a fixed point and keeps the value', () => {
+  test('canonical form keeps the value, and is a fixed point unless a fraction of a binary unit became a plain number', () => {
     const suffix = fc.constantFrom('', 'm', 'k', 'M', 'Ki', 'Mi', 'Gi', 'e3', 'E', 'u');
     fc.assert(
       fc.property(fc.integer({ min: -1_000_000, max: 1_000_000 }), fc.nat(999), suffix, (whole, fraction, s) => {
         const text = `${whole}.${fraction}${s}`;
         const once = canonicalQuantity(text);
-        expect(canonicalQuantity(once)).toBe(once);
+        // Upstream too prints -226531.25Ki as -231968000, which read again is a decimal number: -231968k.
+        if (!s.endsWith('i') || once.endsWith('i')) expect(canonicalQuantity(once)).toBe(once);
         expect(compareQuantity(once, parseQuantity(text))).toBe(0);
       }),
     );

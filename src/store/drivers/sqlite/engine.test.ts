@@ -362,3 +362,12 @@ describe('history', () => {
     expect(after.db.prepare('SELECT count(*) AS n FROM log WHERE revision < 900').get()).toEqual({ n: 0 });
   });
 });
+
+test('what was shown after a crash can be resumed from after another, also when nothing was written in between', () => {
+  using bench = new Bench();
+  one(bench.open(), put('/a', '1'));
+  const shown = bench.crash().revision;
+  const engine = bench.crash();
+  expect(engine.events(shown, engine.revision, 10)).toEqual([]);
+  expect(engine.list('/', { atRevision: shown }).entries.map(text)).toEqual(['1']);
+});

@@ -289,10 +289,12 @@ export class Engine {
   #begin(): void {
     const tables = this.#tables;
     if (tables.meta('clean') === 0) {
-      const after = Math.max(tables.lastRevision(), this.#compacted);
+      // Readers saw the revision that the store was opened at, though nothing was written at it.
+      const after = Math.max(tables.lastRevision(), this.#compacted, tables.meta('opened'));
       if (after < this.#revision) tables.addGap(after, this.#revision);
     }
     tables.setMeta('clean', 0);
+    tables.setMeta('opened', this.#revision);
     tables.setMeta('reserved', this.#reserved);
   }
 

@@ -18,7 +18,7 @@ interface EventRow extends Omit<EntryRow, 'value'> {
   readonly previous_value: Buffer | null;
 }
 
-export type MetaName = 'reserved' | 'clean' | 'compacted' | 'compact_done';
+export type MetaName = 'reserved' | 'clean' | 'compacted' | 'compact_done' | 'opened';
 
 /** The statements on the schema, prepared once. */
 export type Tables = ReturnType<typeof prepareTables>;
@@ -48,7 +48,9 @@ export function prepareTables(db: Database.Database) {
   const drop = db.prepare<[number]>('DELETE FROM log WHERE revision = ?');
   const last = db.prepare<[], { n: number }>('SELECT coalesce(max(revision), 0) AS n FROM log');
   const meta = db.prepare<[string], { value: number }>('SELECT value FROM meta WHERE name = ?');
-  const setMeta = db.prepare<[number, string]>('UPDATE meta SET value = ? WHERE name = ?');
+  const setMeta = db.prepare<[number, string]>(
+    'INSERT INTO meta (value, name) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
+  );
   const gaps = db.prepare<[], { after: number; until: number }>('SELECT after, until FROM gap ORDER BY after');
   const addGap = db.prepare<[number, number]>('INSERT OR REPLACE INTO gap VALUES (?, ?)');
   const dropGaps = db.prepare<[number]>('DELETE FROM gap WHERE until <= ?');
