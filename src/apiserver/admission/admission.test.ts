@@ -15,8 +15,9 @@ import {
 import { createRequest } from '#lib/x509.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
 import { seededRandom } from '#platform/random.ts';
+import { builtinKinds } from '#resources/index.ts';
 import type { Authorize } from '../contract.ts';
-import { fakeObjects } from '../fake-objects.ts';
+import { testObjects } from '../test-objects.ts';
 import { createDefaultTolerationSeconds } from './default-toleration-seconds.ts';
 import { createNamespaceLifecycle } from './namespace-lifecycle.ts';
 import { createNodeRestriction } from './node-restriction.ts';
@@ -34,10 +35,10 @@ const pod = (spec: object = {}, metadata: object = {}): object => ({
 });
 const specOf = (draft: object): PodSpec => (draft as { spec: PodSpec }).spec;
 
-describe('NamespaceLifecycle', () => {
-  const objects = fakeObjects();
-  objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' }, status: { phase: 'Active' } });
-  objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'going' }, status: { phase: 'Terminating' } });
+describe('NamespaceLifecycle', async () => {
+  const objects = await testObjects(builtinKinds);
+  await objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' }, status: { phase: 'Active' } });
+  await objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'going' }, status: { phase: 'Terminating' } });
   const plugins = [createNamespaceLifecycle(objects)];
 
   test('objects go into namespaces that are there', async () => {
@@ -68,15 +69,15 @@ describe('NamespaceLifecycle', () => {
 });
 
 describe('ServiceAccount', () => {
-  const setup = (account: object = {}) => {
-    const objects = fakeObjects();
-    objects.put({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'default' }, ...account });
+  const setup = async (account: object = {}) => {
+    const objects = await testObjects(builtinKinds);
+    await objects.put({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'default' }, ...account });
     const clock = fakeClock();
     return { objects, clock, plugins: [createServiceAccount({ objects, clock, random: seededRandom(1) })] };
   };
 
   test('a pod gets the default account and a token volume in each of its containers', async () => {
-    const { plugins } = setup({ imagePullSecrets: [{ name: 'pull' }] });
+    const { plugins } = await setup({ imagePullSecrets: [{ name: 'pull' }] });
     const spec = specOf(await ask(plugins, pods, { object: pod({ initContainers: [{ name: 'i', image: 'i' }] }) }));
     expect(spec.serviceAccountName).toBe('default');
     expect(spec.serviceAccount).toBe('default');
@@ -100,12 +101,12 @@ describe('ServiceAccount', () => {
     ['the pod', {}, { automountServiceAccountToken: false }],
     ['the account', { automountServiceAccountToken: false }, {}],
   ])('no token where %s does not want one', async (_who, account, spec) => {
-    const { plugins } = setup(account);
+    const { plugins } = await setup(account);
     expect(specOf(await ask(plugins, pods, { object: pod(spec) })).volumes).toBeUndefined();
   });
 
   test('a container that mounts something there itself gets no other', async () => {
-    const { plugins } = setup();
+    const { plugins } = await setup();
     const volumeMounts = [{ name: 'own', mountPath: '/var/run/secrets/kubernetes.io/serviceaccount' }];
     const spec = specOf(await ask(plugins, pods, { object: pod({ containers: [{ name: 'c', image: 'i', volumeMounts }] }) }));
     expect(spec.volumes).toBeUndefined();
@@ -131,10 +132,10 @@ describe('ServiceAccount', () => {
     ],
   ])('an account that lists its secrets lets no %s have others', async (what, spec, why) => {
     const metadata = { name: 'default', namespace: 'default', annotations: { 'kubernetes.io/enforce-mountable-secrets': 'true' } };
-    const ask1 = (secrets: object[]) => {
+    const ask1 = async (secrets: object[]) => {
       const object = pod({ serviceAccountName: 'default', ...spec });
       const later = { operation: 'UPDATE', subresource: 'ephemeralcontainers', oldObject: pod() } as const;
-      return ask(setup({ metadata, secrets }).plugins, pods, { object, ...(what === 'ephemeral container' ? later : {}) });
+      return ask((await setup({ metadata, secrets })).plugins, pods, { object, ...(what === 'ephemeral container' ? later : {}) });
     };
     await expect(ask1([{ name: 's' }])).resolves.toBeDefined();
     await expect(ask1([])).rejects.toThrow(why);
@@ -142,7 +143,7 @@ describe('ServiceAccount', () => {
   });
 
   test('an account that does not exist is refused', async () => {
-    const { plugins } = setup();
+    const { plugins } = await setup();
     await expect(ask(plugins, pods, { object: pod({ serviceAccountName: 'other' }) })).rejects.toMatchObject({
       code: 403,
       message: 'pods "p" is forbidden: error looking up service account default/other: serviceaccount "other" not found',
@@ -150,17 +151,17 @@ describe('ServiceAccount', () => {
   });
 
   test('the default account of a new namespace is waited for', async () => {
-    const { plugins, objects, clock } = setup();
-    objects.drop('ServiceAccount', 'default', 'default');
+    const { plugins, objects, clock } = await setup();
+    await objects.drop('ServiceAccount', 'default', 'default');
     const asked = ask(plugins, pods, { object: pod() });
     await clock.advance(100);
-    objects.put({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'default' } });
+    await objects.put({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: 'default' } });
     await clock.advance(100);
     expect(specOf(await asked).serviceAccountName).toBe('default');
   });
 
   test('mirror pods are left alone and may not name secrets or accounts', async () => {
-    const { plugins } = setup();
+    const { plugins } = await setup();
     const annotations = { 'kubernetes.io/config.mirror': 'x' };
     expect(specOf(await ask(plugins, pods, { object: pod({}, { annotations }) })).serviceAccountName).toBeUndefined();
     await expect(ask(plugins, pods, { object: pod({ serviceAccountName: 'a' }, { annotations }) })).rejects.toThrow(
@@ -174,7 +175,7 @@ describe('ServiceAccount', () => {
 
   test('an account may limit its pods to its own secrets', async () => {
     const metadata = { name: 'default', namespace: 'default', annotations: { 'kubernetes.io/enforce-mountable-secrets': 'true' } };
-    const { plugins } = setup({ metadata, secrets: [{ name: 'mine' }] });
+    const { plugins } = await setup({ metadata, secrets: [{ name: 'mine' }] });
     const volumes = (secretName: string): object => ({ volumes: [{ name: 's', secret: { secretName } }] });
     await expect(ask(plugins, pods, { object: pod(volumes('mine')) })).resolves.toBeDefined();
     await expect(ask(plugins, pods, { object: pod(volumes('other')) })).rejects.toThrow(
@@ -183,8 +184,8 @@ describe('ServiceAccount', () => {
   });
 });
 
-describe('Priority', () => {
-  const objects = fakeObjects();
+describe('Priority', async () => {
+  const objects = await testObjects(builtinKinds);
   const plugins = [createPriority(objects)];
   const priorityClass = (name: string, value: number, more: object = {}) => ({
     apiVersion: 'scheduling.k8s.io/v1',
@@ -193,7 +194,7 @@ describe('Priority', () => {
     value,
     ...more,
   });
-  objects.put(priorityClass('high', 1000, { preemptionPolicy: 'Never' }));
+  await objects.put(priorityClass('high', 1000, { preemptionPolicy: 'Never' }));
 
   test('a pod without a class has priority 0', async () => {
     expect(specOf(await ask(plugins, pods, { object: pod() }))).toMatchObject({ priority: 0, preemptionPolicy: 'PreemptLowerPriority' });
@@ -226,10 +227,10 @@ describe('Priority', () => {
   });
 
   test('there is one default', async () => {
-    const other = fakeObjects();
+    const other = await testObjects(builtinKinds);
     const own = [createPriority(other)];
     await ask(own, priorityClasses, { object: priorityClass('a', 5, { globalDefault: true }) });
-    other.put(priorityClass('a', 5, { globalDefault: true }));
+    await other.put(priorityClass('a', 5, { globalDefault: true }));
     expect(specOf(await ask(own, pods, { object: pod() }))).toMatchObject({ priorityClassName: 'a', priority: 5 });
     await expect(ask(own, priorityClasses, { object: priorityClass('b', 5, { globalDefault: true }) })).rejects.toThrow(
       'PriorityClass a is already marked as default. Only one default can exist',
@@ -248,9 +249,9 @@ test('pods tolerate a lost node for 300 s, unless they say otherwise', async () 
 });
 
 test('a pod gets the zone and region of the node it is bound to', async () => {
-  const objects = fakeObjects();
+  const objects = await testObjects(builtinKinds);
   const labels = { 'topology.kubernetes.io/zone': 'z', 'topology.kubernetes.io/region': 'r', other: 'x' };
-  objects.put({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n', labels } });
+  await objects.put({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n', labels } });
   const plugins = [createPodTopologyLabels(objects)];
   const expected = { 'topology.kubernetes.io/zone': 'z', 'topology.kubernetes.io/region': 'r' };
   const binding = { metadata: { name: 'p' }, target: { kind: 'Node', name: 'n' } };
@@ -265,17 +266,17 @@ test('a new node is tainted as not ready', async () => {
   expect(node['spec']).toEqual({ taints: [{ key: 'node.kubernetes.io/not-ready', effect: 'NoSchedule' }] });
 });
 
-describe('NodeRestriction', () => {
-  const objects = fakeObjects();
-  objects.put({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1', uid: 'node-uid' } });
+describe('NodeRestriction', async () => {
+  const objects = await testObjects(builtinKinds);
+  await objects.put({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'n1', uid: 'node-uid' } });
   const audiences = [{ serviceAccountToken: { path: 'token', audience: 'vault' } }, { serviceAccountToken: { path: 't' } }];
   const volumes = [{ name: 'v', projected: { sources: audiences } }];
-  objects.put({
+  await objects.put({
     ...(pod({ nodeName: 'n1', volumes }, { name: 'mine', uid: 'mine-uid' }) as { kind: string }),
     apiVersion: 'v1',
     metadata: { name: 'mine', namespace: 'default', uid: 'mine-uid' },
   });
-  objects.put({
+  await objects.put({
     ...(pod({ nodeName: 'n2' }) as { kind: string }),
     apiVersion: 'v1',
     metadata: { name: 'theirs', namespace: 'default', uid: 'theirs-uid' },
@@ -387,17 +388,17 @@ describe('NodeRestriction', () => {
   });
 
   test('a node asks for tokens of audiences that a CSI driver wants, or that it has the right to', async () => {
-    objects.put({
+    await objects.put({
       apiVersion: 'storage.k8s.io/v1',
       kind: 'CSIDriver',
       metadata: { name: 'd' },
       spec: { tokenRequests: [{ audience: 'disk' }] },
     });
-    objects.put({ apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name: 'pv' }, spec: { csi: { driver: 'd' } } });
+    await objects.put({ apiVersion: 'v1', kind: 'PersistentVolume', metadata: { name: 'pv' }, spec: { csi: { driver: 'd' } } });
     const claim = { metadata: { name: 'c', namespace: 'default' }, spec: { volumeName: 'pv' } };
-    objects.put({ apiVersion: 'v1', kind: 'PersistentVolumeClaim', ...claim });
+    await objects.put({ apiVersion: 'v1', kind: 'PersistentVolumeClaim', ...claim });
     const spec = { nodeName: 'n1', containers: [], volumes: [{ name: 'v', persistentVolumeClaim: { claimName: 'c' } }] };
-    objects.put({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'disk', namespace: 'default', uid: 'disk-uid' }, spec });
+    await objects.put({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'disk', namespace: 'default', uid: 'disk-uid' }, spec });
     const request = (audience: string) =>
       ask(plugins, serviceAccounts, {
         subresource: 'token',

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import type { PodSpec } from '#kube/generated/core-v1.ts';
 import { configMaps, ingresses, persistentVolumeClaims, pods, resourceQuotas, services } from '#kube/refs.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
-import { fakeObjects } from '../fake-objects.ts';
+import { builtinKinds } from '#resources/index.ts';
+import { testObjects } from '../test-objects.ts';
 import { createLimitRanger } from './limit-ranger.ts';
 import { createResourceQuota } from './resource-quota.ts';
 import { createRuntimeClass } from './runtime-class.ts';
@@ -27,14 +28,14 @@ const claim = (storage: string, more: object = {}): object => ({
 });
 
 describe('LimitRanger', () => {
-  const withLimits = (...limits: object[]) => {
-    const objects = fakeObjects();
-    objects.put({ apiVersion: 'v1', kind: 'LimitRange', metadata: { name: 'l', namespace: 'default' }, spec: { limits } });
+  const withLimits = async (...limits: object[]) => {
+    const objects = await testObjects(builtinKinds);
+    await objects.put({ apiVersion: 'v1', kind: 'LimitRange', metadata: { name: 'l', namespace: 'default' }, spec: { limits } });
     return [createLimitRanger(objects)];
   };
 
   test('containers get the defaults that they do not set, and an annotation says so', async () => {
-    const plugins = withLimits({ type: 'Container', default: { cpu: '1', memory: '1Gi' }, defaultRequest: { cpu: '100m' } });
+    const plugins = await withLimits({ type: 'Container', default: { cpu: '1', memory: '1Gi' }, defaultRequest: { cpu: '100m' } });
     const draft = await ask(plugins, pods, { object: pod({ limits: { memory: '2Gi' } }) });
     expect(specOf(draft).containers[0]?.resources).toEqual({ limits: { cpu: '1', memory: '2Gi' }, requests: { cpu: '100m' } });
     expect(draft.metadata.annotations).toEqual({
@@ -54,7 +55,7 @@ describe('LimitRanger', () => {
       'cpu max limit to request ratio per Container is 2, but provided ratio is 10.000000',
     ],
   ])('%s is refused', async (_what, limit, resources, message) => {
-    await expect(ask(withLimits({ type: 'Container', ...limit }), pods, { object: pod(resources) })).rejects.toMatchObject({
+    await expect(ask(await withLimits({ type: 'Container', ...limit }), pods, { object: pod(resources) })).rejects.toMatchObject({
       code: 403,
       message: `pods "p" is forbidden: ${message}`,
     });
@@ -63,15 +64,15 @@ describe('LimitRanger', () => {
   test('a pod is the sum of its containers, an init container as large as it is', async () => {
     const limits = { cpu: '600m' };
     const two = pod({ limits }, { containers: ['a', 'b'].map((name) => ({ name, resources: { limits } })) });
-    await expect(ask(withLimits({ type: 'Pod', max: { cpu: '1' } }), pods, { object: two })).rejects.toThrow(
+    await expect(ask(await withLimits({ type: 'Pod', max: { cpu: '1' } }), pods, { object: two })).rejects.toThrow(
       'maximum cpu usage per Pod is 1, but limit is 1200m',
     );
     const init = pod({ limits }, { initContainers: [{ name: 'i', resources: { limits } }] });
-    await expect(ask(withLimits({ type: 'Pod', max: { cpu: '1' } }), pods, { object: init })).resolves.toBeDefined();
+    await expect(ask(await withLimits({ type: 'Pod', max: { cpu: '1' } }), pods, { object: init })).resolves.toBeDefined();
   });
 
   test('claims are held to their sizes', async () => {
-    const plugins = withLimits({ type: 'PersistentVolumeClaim', min: { storage: '1Gi' }, max: { storage: '10Gi' } });
+    const plugins = await withLimits({ type: 'PersistentVolumeClaim', min: { storage: '1Gi' }, max: { storage: '10Gi' } });
     await expect(ask(plugins, persistentVolumeClaims, { object: claim('5Gi') })).resolves.toBeDefined();
     await expect(ask(plugins, persistentVolumeClaims, { object: claim('20Gi') })).rejects.toThrow(
       'maximum storage usage per PersistentVolumeClaim is 10Gi, but request is 20Gi',
@@ -80,23 +81,22 @@ describe('LimitRanger', () => {
 });
 
 describe('ResourceQuota', () => {
-  const withQuota = (hard: Record<string, string>, spec: object = {}) => {
-    const objects = fakeObjects();
+  const withQuota = async (hard: Record<string, string>, spec: object = {}) => {
+    const objects = await testObjects(builtinKinds);
     const used = Object.fromEntries(Object.keys(hard).map((k) => [k, '0']));
-    objects.put({
+    await objects.put({
       apiVersion: 'v1',
       kind: 'ResourceQuota',
       metadata: { name: 'q', namespace: 'default' },
       spec: { hard, ...spec },
       status: { hard, used },
     });
-    const usedNow = (): unknown =>
-      objects.list({ kind: 'ResourceQuota', group: '', version: 'v1' } as never, 'default')[0]?.['status' as never]?.['used'];
+    const usedNow = (): unknown => objects.list(resourceQuotas, 'default')[0]?.status?.used;
     return { plugins: [createResourceQuota({ objects, clock: fakeClock() })], usedNow };
   };
 
   test('of 200 pods at once, a quota of 10 admits exactly 10', async () => {
-    const { plugins, usedNow } = withQuota({ pods: '10' });
+    const { plugins, usedNow } = await withQuota({ pods: '10' });
     const results = await Promise.allSettled(Array.from({ length: 200 }, () => ask(plugins, pods, { object: pod() })));
     expect(results.filter((r) => r.status === 'fulfilled')).toHaveLength(10);
     expect(usedNow()).toEqual({ pods: '10' });
@@ -108,7 +108,7 @@ describe('ResourceQuota', () => {
   });
 
   test('compute resources are counted, and must be asked for where they are limited', async () => {
-    const { plugins, usedNow } = withQuota({ 'requests.cpu': '1', 'limits.memory': '1Gi' });
+    const { plugins, usedNow } = await withQuota({ 'requests.cpu': '1', 'limits.memory': '1Gi' });
     await expect(ask(plugins, pods, { object: pod() })).rejects.toThrow(
       'pods "p" is forbidden: failed quota: q: must specify limits.memory for: c; requests.cpu for: c',
     );
@@ -120,7 +120,7 @@ describe('ResourceQuota', () => {
   });
 
   test('objects of any kind are counted, node ports too', async () => {
-    const { plugins, usedNow } = withQuota({ 'count/configmaps': '1', 'services.nodeports': '1' });
+    const { plugins, usedNow } = await withQuota({ 'count/configmaps': '1', 'services.nodeports': '1' });
     await ask(plugins, configMaps, { object: { metadata: { name: 'a' } } });
     await expect(ask(plugins, configMaps, { object: { metadata: { name: 'b' } } })).rejects.toThrow(
       'exceeded quota: q, requested: count/configmaps=1',
@@ -137,39 +137,39 @@ describe('ResourceQuota', () => {
   });
 
   test('claims are charged for what they grow by', async () => {
-    const { plugins, usedNow } = withQuota({ 'requests.storage': '10Gi' });
+    const { plugins, usedNow } = await withQuota({ 'requests.storage': '10Gi' });
     await ask(plugins, persistentVolumeClaims, { object: claim('4Gi') });
     await ask(plugins, persistentVolumeClaims, { operation: 'UPDATE', object: claim('6Gi'), oldObject: claim('4Gi') });
     expect(usedNow()).toEqual({ 'requests.storage': '6Gi' });
   });
 
   test('a dry run is decided but not charged', async () => {
-    const { plugins, usedNow } = withQuota({ pods: '1' });
+    const { plugins, usedNow } = await withQuota({ pods: '1' });
     await ask(plugins, pods, { object: pod(), dryRun: true });
     expect(usedNow()).toEqual({ pods: '0' });
   });
 
   test('scopes choose the pods that a quota is about', async () => {
-    const { plugins, usedNow } = withQuota({ pods: '1' }, { scopes: ['BestEffort'] });
+    const { plugins, usedNow } = await withQuota({ pods: '1' }, { scopes: ['BestEffort'] });
     await ask(plugins, pods, { object: pod({ requests: { cpu: '1' } }) });
     expect(usedNow()).toEqual({ pods: '0' });
     await ask(plugins, pods, { object: pod() });
     await expect(ask(plugins, pods, { object: pod() })).rejects.toThrow('exceeded quota');
     const selector = { matchExpressions: [{ scopeName: 'PriorityClass', operator: 'In', values: ['high'] }] };
-    const high = withQuota({ pods: '0' }, { scopeSelector: selector });
+    const high = await withQuota({ pods: '0' }, { scopeSelector: selector });
     await ask(high.plugins, pods, { object: pod() });
     await expect(ask(high.plugins, pods, { object: pod({}, { priorityClassName: 'high' }) })).rejects.toThrow('exceeded quota');
   });
 });
 
 describe('ResourceQuota of what changes', () => {
-  const quota = (
+  const quota = async (
     hard: Record<string, string>,
     spec: object = {},
     status: object = { hard, used: Object.fromEntries(Object.keys(hard).map((k) => [k, '0'])) },
   ) => {
-    const objects = fakeObjects();
-    objects.put({
+    const objects = await testObjects(builtinKinds);
+    await objects.put({
       apiVersion: 'v1',
       kind: 'ResourceQuota',
       metadata: { name: 'q', namespace: 'default' },
@@ -184,7 +184,7 @@ describe('ResourceQuota of what changes', () => {
   });
 
   test('a resize of a pod is charged for what it adds', async () => {
-    const { plugins, used } = quota({ 'requests.cpu': '1' });
+    const { plugins, used } = await quota({ 'requests.cpu': '1' });
     const resize = (cpu: string) =>
       ask(plugins, pods, {
         operation: 'UPDATE',
@@ -200,7 +200,7 @@ describe('ResourceQuota of what changes', () => {
   });
 
   test('a claim counts by its volume attributes class, whole when it comes under a quota anew', async () => {
-    const { plugins, used } = quota({ persistentvolumeclaims: '1' }, attributes('In', 'gold'));
+    const { plugins, used } = await quota({ persistentvolumeclaims: '1' }, attributes('In', 'gold'));
     const change = (from: string, to: string) =>
       ask(plugins, persistentVolumeClaims, {
         operation: 'UPDATE',
@@ -216,7 +216,7 @@ describe('ResourceQuota of what changes', () => {
   });
 
   test('what a controller writes into a status is charged but not refused', async () => {
-    const { plugins, used } = quota({ 'requests.storage': '512Mi' });
+    const { plugins, used } = await quota({ 'requests.storage': '512Mi' });
     const status = { allocatedResources: { storage: '3Gi' } };
     await ask(plugins, persistentVolumeClaims, {
       operation: 'UPDATE',
@@ -228,14 +228,16 @@ describe('ResourceQuota of what changes', () => {
   });
 
   test('a quota that has not been counted yet limits nothing, and events are not counted', async () => {
-    const fresh = quota({ pods: '0' }, {}, {});
+    const fresh = await quota({ pods: '0' }, {}, {});
     await expect(ask(fresh.plugins, pods, { object: pod() })).resolves.toBeDefined();
     const events = { ...pods, plural: 'events', kind: 'Event' } as never;
-    await expect(ask(quota({ 'count/events': '0' }).plugins, events, { object: { metadata: { name: 'e' } } })).resolves.toBeDefined();
+    await expect(
+      ask((await quota({ 'count/events': '0' })).plugins, events, { object: { metadata: { name: 'e' } } }),
+    ).resolves.toBeDefined();
   });
 
   test('any resource may be counted, custom ones too', async () => {
-    const { plugins } = quota({ 'count/widgets.example.com': '1' });
+    const { plugins } = await quota({ 'count/widgets.example.com': '1' });
     const widgets = { ...pods, group: 'example.com', plural: 'widgets', kind: 'Widget' } as never;
     await ask(plugins, widgets, { object: { metadata: { name: 'a' } } });
     await expect(ask(plugins, widgets, { object: { metadata: { name: 'b' } } })).rejects.toThrow(
@@ -245,9 +247,9 @@ describe('ResourceQuota of what changes', () => {
 });
 
 test('LimitRanger looks at a resize as at a new pod', async () => {
-  const objects = fakeObjects();
+  const objects = await testObjects(builtinKinds);
   const limits = [{ type: 'Container', max: { cpu: '1' } }];
-  objects.put({ apiVersion: 'v1', kind: 'LimitRange', metadata: { name: 'l', namespace: 'default' }, spec: { limits } });
+  await objects.put({ apiVersion: 'v1', kind: 'LimitRange', metadata: { name: 'l', namespace: 'default' }, spec: { limits } });
   const resize = { operation: 'UPDATE', subresource: 'resize', oldObject: pod(), object: pod({ limits: { cpu: '2' } }) } as const;
   await expect(ask([createLimitRanger(objects)], pods, resize)).rejects.toThrow('maximum cpu usage per Container is 1, but limit is 2');
 });
@@ -260,10 +262,10 @@ describe('storage and ingress defaults', () => {
   });
 
   test('a claim without a class gets the newest default one', async () => {
-    const objects = fakeObjects();
+    const objects = await testObjects(builtinKinds);
     const annotation = 'storageclass.kubernetes.io/is-default-class';
-    objects.put(classOf('StorageClass', 'old', '2020-01-01T00:00:00Z', annotation));
-    objects.put(classOf('StorageClass', 'new', '2021-01-01T00:00:00Z', annotation));
+    await objects.put(classOf('StorageClass', 'old', '2020-01-01T00:00:00Z', annotation));
+    await objects.put(classOf('StorageClass', 'new', '2021-01-01T00:00:00Z', annotation));
     const plugins = [createDefaultStorageClass(objects)];
     expect(await ask(plugins, persistentVolumeClaims, { object: claim('1Gi') })).toMatchObject({ spec: { storageClassName: 'new' } });
     const none = await ask(plugins, persistentVolumeClaims, { object: claim('1Gi', { storageClassName: '' }) });
@@ -271,8 +273,8 @@ describe('storage and ingress defaults', () => {
   });
 
   test('an ingress without a class gets the default one', async () => {
-    const objects = fakeObjects();
-    objects.put(classOf('IngressClass', 'nginx', '2020-01-01T00:00:00Z', 'ingressclass.kubernetes.io/is-default-class'));
+    const objects = await testObjects(builtinKinds);
+    await objects.put(classOf('IngressClass', 'nginx', '2020-01-01T00:00:00Z', 'ingressclass.kubernetes.io/is-default-class'));
     const plugins = [createDefaultIngressClass(objects)];
     expect(await ask(plugins, ingresses, { object: { metadata: { name: 'i' }, spec: {} } })).toMatchObject({
       spec: { ingressClassName: 'nginx' },
@@ -285,8 +287,8 @@ describe('storage and ingress defaults', () => {
   });
 
   test('only bound claims of a class that allows it grow', async () => {
-    const objects = fakeObjects();
-    objects.put({ apiVersion: 'storage.k8s.io/v1', kind: 'StorageClass', metadata: { name: 'grow' }, allowVolumeExpansion: true });
+    const objects = await testObjects(builtinKinds);
+    await objects.put({ apiVersion: 'storage.k8s.io/v1', kind: 'StorageClass', metadata: { name: 'grow' }, allowVolumeExpansion: true });
     const plugins = [createPersistentVolumeClaimResize(objects)];
     const grow = (storageClassName: string, phase: string) =>
       ask(plugins, persistentVolumeClaims, {
@@ -300,9 +302,9 @@ describe('storage and ingress defaults', () => {
   });
 });
 
-describe('RuntimeClass', () => {
-  const objects = fakeObjects();
-  objects.put({
+describe('RuntimeClass', async () => {
+  const objects = await testObjects(builtinKinds);
+  await objects.put({
     apiVersion: 'node.k8s.io/v1',
     kind: 'RuntimeClass',
     metadata: { name: 'vm' },

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { PodSpec, Toleration } from '#kube/generated/core-v1.ts';
 import { configMaps, namespaces, pods, services } from '#kube/refs.ts';
+import { builtinKinds } from '#resources/index.ts';
 import type { AdmissionPlugin, Authorize } from '../contract.ts';
-import { fakeObjects } from '../fake-objects.ts';
+import { testObjects } from '../test-objects.ts';
 import { parseAdmissionConfiguration } from './configuration.ts';
 import {
   createNamespaceAutoProvision,
@@ -27,9 +28,9 @@ const pod = (spec: object = {}, metadata: object = {}): object => ({
   spec: { containers: [{ name: 'c', image: 'i' }], ...spec },
 });
 const specOf = (draft: object): PodSpec => (draft as { spec: PodSpec }).spec;
-const withNamespace = (annotations: Record<string, string> = {}, labels: Record<string, string> = {}) => {
-  const objects = fakeObjects();
-  objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default', annotations, labels } });
+const withNamespace = async (annotations: Record<string, string> = {}, labels: Record<string, string> = {}) => {
+  const objects = await testObjects(builtinKinds);
+  await objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default', annotations, labels } });
   return objects;
 };
 
@@ -102,7 +103,7 @@ describe('plugins that are off by default', () => {
   });
 
   test('PodNodeSelector adds the namespace’s selector and holds pods to the configured one', async () => {
-    const objects = withNamespace({ 'scheduler.alpha.kubernetes.io/node-selector': 'env=prod, zone=a' });
+    const objects = await withNamespace({ 'scheduler.alpha.kubernetes.io/node-selector': 'env=prod, zone=a' });
     const plugins = [createPodNodeSelector(objects, { default: 'env=prod,zone=a' })];
     expect(specOf(await ask(plugins, pods, { object: pod() })).nodeSelector).toEqual({ env: 'prod', zone: 'a' });
     await expect(ask(plugins, pods, { object: pod({ nodeSelector: { env: 'dev' } }) })).rejects.toThrow(
@@ -118,7 +119,7 @@ describe('plugins that are off by default', () => {
     const text = JSON.stringify(tolerations);
     const plugins = [
       createPodTolerationRestriction(
-        withNamespace({
+        await withNamespace({
           'scheduler.alpha.kubernetes.io/defaultTolerations': text,
           'scheduler.alpha.kubernetes.io/tolerationsWhitelist': text,
         }),
@@ -131,7 +132,7 @@ describe('plugins that are off by default', () => {
   });
 
   test('NamespaceAutoProvision makes a namespace, NamespaceExists wants it', async () => {
-    const objects = fakeObjects();
+    const objects = await testObjects(builtinKinds);
     const object = { metadata: { name: 'm', namespace: 'new' } };
     await expect(ask([createNamespaceExists(objects)], configMaps, { namespace: 'new', object })).rejects.toMatchObject({ code: 404 });
     await ask([createNamespaceAutoProvision(objects), createNamespaceExists(objects)], configMaps, { namespace: 'new', object });
@@ -247,8 +248,8 @@ exemptions: { usernames: [root], namespaces: [free], runtimeClasses: [vm] }
   );
 
   test('defaults and exemptions come from a file', async () => {
-    const objects = withNamespace();
-    objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'free' } });
+    const objects = await withNamespace();
+    await objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'free' } });
     const plugins = [createPodSecurity(objects, configuration.podSecurity)];
     const bad = pod({ hostPID: true });
     const annotations = new Map<string, string>();
@@ -272,7 +273,7 @@ exemptions: { usernames: [root], namespaces: [free], runtimeClasses: [vm] }
 
   test('what is enforced is warned of in templates, too', async () => {
     const warnings: string[] = [];
-    const plugins = [createPodSecurity(withNamespace({}, { 'pod-security.kubernetes.io/enforce': 'baseline' }))];
+    const plugins = [createPodSecurity(await withNamespace({}, { 'pod-security.kubernetes.io/enforce': 'baseline' }))];
     const replicaSets = { ...pods, group: 'apps', plural: 'replicasets', kind: 'ReplicaSet' } as never;
     await ask(plugins, replicaSets, { object: { metadata: { name: 'r' }, spec: { template: pod({ hostPID: true }) } }, warnings });
     expect(warnings).toEqual(['would violate PodSecurity "baseline:latest": host namespaces (hostPID=true)']);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { deployments, namespaces, pods } from '#kube/refs.ts';
-import { fakeObjects } from '../fake-objects.ts';
+import { builtinKinds } from '#resources/index.ts';
+import { testObjects } from '../test-objects.ts';
 import { createPodSecurity } from './pod-security.ts';
 import { violations } from './pod-security-levels.ts';
 import { ask } from './testing.ts';
@@ -98,15 +99,15 @@ describe('restricted', () => {
 });
 
 describe('a namespace', () => {
-  const setup = (labels: Record<string, string>) => {
-    const objects = fakeObjects();
-    objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default', labels } });
+  const setup = async (labels: Record<string, string>) => {
+    const objects = await testObjects(builtinKinds);
+    await objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default', labels } });
     return { objects, plugins: [createPodSecurity(objects)] };
   };
   const label = (mode: string): string => `pod-security.kubernetes.io/${mode}`;
 
   test('enforces its level with upstream’s message', async () => {
-    const { plugins } = setup({ [label('enforce')]: 'baseline' });
+    const { plugins } = await setup({ [label('enforce')]: 'baseline' });
     await expect(ask(plugins, pods, { object: pod({ hostNetwork: true }) })).rejects.toMatchObject({
       code: 403,
       message: 'pods "p" is forbidden: violates PodSecurity "baseline:latest": host namespaces (hostNetwork=true)',
@@ -115,7 +116,7 @@ describe('a namespace', () => {
   });
 
   test('warns of pods and of the templates of workloads', async () => {
-    const { plugins } = setup({ [label('warn')]: 'baseline', [label('warn-version')]: 'v1.30' });
+    const { plugins } = await setup({ [label('warn')]: 'baseline', [label('warn-version')]: 'v1.30' });
     const warnings: string[] = [];
     await ask(plugins, pods, { object: pod({ hostPID: true }), warnings });
     await ask(plugins, deployments, { object: { metadata: { name: 'd' }, spec: { template: pod({ hostPID: true }) } }, warnings });
@@ -124,7 +125,7 @@ describe('a namespace', () => {
   });
 
   test('lets a pod be updated in what has nothing to do with security', async () => {
-    const { plugins } = setup({ [label('enforce')]: 'baseline' });
+    const { plugins } = await setup({ [label('enforce')]: 'baseline' });
     const old = pod({ hostNetwork: true });
     await expect(
       ask(plugins, pods, { operation: 'UPDATE', object: pod({ hostNetwork: true, activeDeadlineSeconds: 5 }), oldObject: old }),
@@ -132,7 +133,7 @@ describe('a namespace', () => {
   });
 
   test('has labels that make sense', async () => {
-    const { plugins } = setup({});
+    const { plugins } = await setup({});
     const namespace = (labels: object): object => ({ metadata: { name: 'n', labels } });
     await expect(ask(plugins, namespaces, { object: namespace({ [label('enforce')]: 'strict' }) })).rejects.toThrow(
       'Namespace "n" is invalid: metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: "strict": must be one of privileged, baseline, restricted',
@@ -143,9 +144,9 @@ describe('a namespace', () => {
   });
 
   test('that raises its level is told which pods would not pass', async () => {
-    const { objects, plugins } = setup({});
+    const { objects, plugins } = await setup({});
     for (const name of ['b', 'a'])
-      objects.put({ apiVersion: 'v1', kind: 'Pod', ...(pod({ hostPID: true }) as object), metadata: { name, namespace: 'default' } });
+      await objects.put({ apiVersion: 'v1', kind: 'Pod', ...(pod({ hostPID: true }) as object), metadata: { name, namespace: 'default' } });
     const warnings: string[] = [];
     await ask(plugins, namespaces, {
       operation: 'UPDATE',

@@ -6,8 +6,9 @@ import { configMaps, deployments, namespaces, pods, validatingAdmissionPolicies,
 import { fakeClock } from '#platform/fake-clock.ts';
 import { memoryLogger } from '#platform/log.ts';
 import { seededRandom } from '#platform/random.ts';
+import { builtinKinds } from '#resources/index.ts';
 import type { AdmissionRequest, Authorize } from '../contract.ts';
-import { fakeObjects } from '../fake-objects.ts';
+import { testObjects } from '../test-objects.ts';
 import { createAdmissionMetrics } from './admission-metrics.ts';
 import { type MatchRule, matchesRule, matchingVersion } from './match.ts';
 import { createMutatingAdmissionPolicy } from './mutating-policy.ts';
@@ -53,10 +54,10 @@ describe('rules', () => {
     expect(matchesRule(r, q, q.def)).toBe(expected);
   });
 
-  test('another version of the resource counts unless the match is to be exact, but its own comes first', () => {
+  test('another version of the resource counts unless the match is to be exact, but its own comes first', async () => {
     const v2 = { ref: { ...pods, version: 'v2' } } as unknown as KindDef;
     const v3 = { ref: { ...pods, version: 'v3' } } as unknown as KindDef;
-    const objects = { ...fakeObjects(), equivalents: () => [v2, v3] };
+    const objects = { ...(await testObjects(builtinKinds)), equivalents: () => [v2, v3] };
     const q = request(pods);
     const versions = (...apiVersions: string[]): MatchRule => rule(['pods'], { apiVersions });
     expect(matchingVersion([versions('v3'), versions('v2')], 'Equivalent', q, objects)).toBe(v3);
@@ -67,16 +68,16 @@ describe('rules', () => {
 });
 
 describe('ValidatingAdmissionPolicy', () => {
-  const setup = (spec: object, binding: object = {}, authorize: Authorize = allowAll) => {
-    const objects = fakeObjects();
-    objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default', labels: { env: 'prod' } } });
-    objects.put({
+  const setup = async (spec: object, binding: object = {}, authorize: Authorize = allowAll) => {
+    const objects = await testObjects(builtinKinds);
+    await objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default', labels: { env: 'prod' } } });
+    await objects.put({
       ...group,
       kind: 'ValidatingAdmissionPolicy',
       metadata: { name: 'p' },
       spec: { matchConstraints: { resourceRules: [everything] }, ...spec },
     });
-    objects.put({
+    await objects.put({
       ...group,
       kind: 'ValidatingAdmissionPolicyBinding',
       metadata: { name: 'b' },
@@ -99,7 +100,7 @@ describe('ValidatingAdmissionPolicy', () => {
   const limit = { validations: [{ expression: 'object.spec.replicas <= 5' }] };
 
   test('denies with upstream’s message and reason', async () => {
-    const { plugins } = setup(limit);
+    const { plugins } = await setup(limit);
     await expect(ask(plugins, deployments, { object: deployment(5) })).resolves.toBeDefined();
     const message =
       "deployments.apps \"d\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: failed expression: object.spec.replicas <= 5";
@@ -111,17 +112,17 @@ describe('ValidatingAdmissionPolicy', () => {
     ['messageExpression', { message: 'x', messageExpression: "'at most 5, not ' + string(object.spec.replicas)" }, 'at most 5, not 6'],
     ['a messageExpression that fails', { message: 'x', messageExpression: "'not ' + object.nothing" }, 'x'],
   ])('tells its %s', async (_what, more, text) => {
-    const { plugins } = setup({ validations: [{ expression: 'object.spec.replicas <= 5', ...more }] });
+    const { plugins } = await setup({ validations: [{ expression: 'object.spec.replicas <= 5', ...more }] });
     await expect(ask(plugins, deployments, { object: deployment(6) })).rejects.toThrow(`denied request: ${text}`);
   });
 
   test('a reason sets the code', async () => {
-    const { plugins } = setup({ validations: [{ expression: 'false', reason: 'Forbidden' }] });
+    const { plugins } = await setup({ validations: [{ expression: 'false', reason: 'Forbidden' }] });
     await expect(ask(plugins, deployments, { object: deployment(1) })).rejects.toMatchObject({ code: 403, reason: 'Forbidden' });
   });
 
   test('sees the request, the namespace, the old object, its variables and its parameters', async () => {
-    const { plugins, objects } = setup(
+    const { plugins, objects } = await setup(
       {
         paramKind: { apiVersion: 'v1', kind: 'ConfigMap' },
         variables: [
@@ -145,7 +146,12 @@ describe('ValidatingAdmissionPolicy', () => {
     await expect(update(1)).rejects.toThrow(
       'failed to configure binding: no params found for policy binding with `Deny` parameterNotFoundAction',
     );
-    objects.put({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'limits', namespace: 'default' }, data: { max: '3' } } as never);
+    await objects.put({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'limits', namespace: 'default' },
+      data: { max: '3' },
+    } as never);
     await expect(update(5)).resolves.toBeDefined();
     await expect(update(6)).rejects.toThrow('failed expression: object.spec.replicas < variables.twice');
     await expect(update(0)).rejects.toThrow('object.spec.replicas >= oldObject.spec.replicas');
@@ -158,34 +164,39 @@ describe('ValidatingAdmissionPolicy', () => {
     });
     const expression =
       "authorizer.requestResource.check('scale').allowed() && !authorizer.group('').resource('pods').check('get').allowed()";
-    const { plugins } = setup({ validations: [{ expression }] }, {}, authorize);
+    const { plugins } = await setup({ validations: [{ expression }] }, {}, authorize);
     await expect(ask(plugins, deployments, { object: deployment(1) })).resolves.toBeDefined();
   });
 
   test('may warn instead, or only where its conditions and selectors say so', async () => {
     const warnings: string[] = [];
-    await ask(setup(limit, { validationActions: ['Warn'] }).plugins, deployments, { object: deployment(6), warnings });
+    await ask((await setup(limit, { validationActions: ['Warn'] })).plugins, deployments, { object: deployment(6), warnings });
     expect(warnings).toEqual([
       "Validation failed for ValidatingAdmissionPolicy 'p' with binding 'b': failed expression: object.spec.replicas <= 5",
     ]);
-    const conditional = setup({ ...limit, matchConditions: [{ name: 'c', expression: "object.metadata.name != 'd'" }] });
+    const conditional = await setup({ ...limit, matchConditions: [{ name: 'c', expression: "object.metadata.name != 'd'" }] });
     await expect(ask(conditional.plugins, deployments, { object: deployment(6) })).resolves.toBeDefined();
-    const elsewhere = setup(limit, { matchResources: { namespaceSelector: { matchLabels: { env: 'dev' } } } });
+    const elsewhere = await setup(limit, { matchResources: { namespaceSelector: { matchLabels: { env: 'dev' } } } });
     await expect(ask(elsewhere.plugins, deployments, { object: deployment(6) })).resolves.toBeDefined();
-    const labelled = setup({ ...limit, matchConstraints: { resourceRules: [everything], objectSelector: { matchLabels: { a: 'b' } } } });
+    const labelled = await setup({
+      ...limit,
+      matchConstraints: { resourceRules: [everything], objectSelector: { matchLabels: { a: 'b' } } },
+    });
     await expect(ask(labelled.plugins, deployments, { object: deployment(6) })).resolves.toBeDefined();
     await expect(ask(labelled.plugins, deployments, { object: deployment(6, { labels: { a: 'b' } }) })).rejects.toThrow('denied request');
   });
 
   test('that fails to evaluate or compile denies, unless it may be ignored', async () => {
     const broken = { validations: [{ expression: 'object.spec.nothing > 1' }] };
-    await expect(ask(setup(broken).plugins, deployments, { object: deployment(1) })).rejects.toThrow(
+    await expect(ask((await setup(broken)).plugins, deployments, { object: deployment(1) })).rejects.toThrow(
       "expression 'object.spec.nothing > 1' resulted in error: no such key: nothing",
     );
-    await expect(ask(setup({ ...broken, failurePolicy: 'Ignore' }).plugins, deployments, { object: deployment(1) })).resolves.toBeDefined();
-    await expect(ask(setup({ validations: [{ expression: '1 +' }] }).plugins, deployments, { object: deployment(1) })).rejects.toThrow(
-      'compilation failed',
-    );
+    await expect(
+      ask((await setup({ ...broken, failurePolicy: 'Ignore' })).plugins, deployments, { object: deployment(1) }),
+    ).resolves.toBeDefined();
+    await expect(
+      ask((await setup({ validations: [{ expression: '1 +' }] })).plugins, deployments, { object: deployment(1) }),
+    ).rejects.toThrow('compilation failed');
     const circle = {
       variables: [
         { name: 'a', expression: 'variables.b' },
@@ -193,30 +204,30 @@ describe('ValidatingAdmissionPolicy', () => {
       ],
       validations: [{ expression: 'variables.a == 1' }],
     };
-    await expect(ask(setup(circle).plugins, deployments, { object: deployment(1) })).rejects.toThrow(
+    await expect(ask((await setup(circle)).plugins, deployments, { object: deployment(1) })).rejects.toThrow(
       "ValidatingAdmissionPolicy 'p' denied request: failed to configure policy: compilation error: compilation failed: ERROR: <input>:1:11: undefined field 'b'",
     );
   });
 });
 
 describe('MutatingAdmissionPolicy', () => {
-  const setup = (spec: object) => {
-    const objects = fakeObjects();
-    objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } });
-    objects.put({
+  const setup = async (spec: object) => {
+    const objects = await testObjects(builtinKinds);
+    await objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } });
+    await objects.put({
       ...group,
       kind: 'MutatingAdmissionPolicy',
       metadata: { name: 'p' },
       spec: { matchConstraints: { resourceRules: [everything] }, ...spec },
     } as never);
-    objects.put({ ...group, kind: 'MutatingAdmissionPolicyBinding', metadata: { name: 'b' }, spec: { policyName: 'p' } } as never);
+    await objects.put({ ...group, kind: 'MutatingAdmissionPolicyBinding', metadata: { name: 'b' }, spec: { policyName: 'p' } } as never);
     return [createMutatingAdmissionPolicy({ cel, objects: { ...objects, kindOf: onlyConfigMaps }, authorize: allowAll })];
   };
   const applying = (expression: string): object => ({ patchType: 'ApplyConfiguration', applyConfiguration: { expression } });
   const patching = (expression: string): object => ({ patchType: 'JSONPatch', jsonPatch: { expression } });
 
   test('merges apply configurations and applies JSON patches, each on what the one before made', async () => {
-    const plugins = setup({
+    const plugins = await setup({
       variables: [{ name: 'n', expression: 'object.spec.replicas + 1' }],
       mutations: [
         applying('Object{spec: Object.spec{replicas: variables.n}, metadata: Object.metadata{labels: {"a": "1"}}}'),
@@ -231,18 +242,20 @@ describe('MutatingAdmissionPolicy', () => {
 
   test('changes what its conditions choose, and denies what it cannot change', async () => {
     const mutations = [applying('Object{spec: Object.spec{replicas: 9}}')];
-    const chosen = setup({ mutations, matchConditions: [{ name: 'c', expression: 'object.spec.replicas > 5' }] });
+    const chosen = await setup({ mutations, matchConditions: [{ name: 'c', expression: 'object.spec.replicas > 5' }] });
     expect(await ask(chosen, deployments, { object: deployment(1) })).toMatchObject({ spec: { replicas: 1 } });
     const broken = [applying('Object{spec: Object.spec{replicas: object.spec.nothing}}')];
-    await expect(ask(setup({ mutations: broken }), deployments, { object: deployment(1) })).rejects.toThrow(
+    await expect(ask(await setup({ mutations: broken }), deployments, { object: deployment(1) })).rejects.toThrow(
       "policy 'p' with binding 'b' denied request: expression 'Object{spec: Object.spec{replicas: object.spec.nothing}}' resulted in error: no such key: nothing",
     );
-    await expect(ask(setup({ mutations: broken, failurePolicy: 'Ignore' }), deployments, { object: deployment(1) })).resolves.toBeDefined();
+    await expect(
+      ask(await setup({ mutations: broken, failurePolicy: 'Ignore' }), deployments, { object: deployment(1) }),
+    ).resolves.toBeDefined();
   });
 });
 
 test('policies and webhooks whose expressions do not compile are refused when they are written', async () => {
-  const plugins = [createPolicyExpressions({ cel, objects: fakeObjects(), authorize: allowAll })];
+  const plugins = [createPolicyExpressions({ cel, objects: await testObjects(builtinKinds), authorize: allowAll })];
   const policy = (spec: object): object => ({ metadata: { name: 'p' }, spec });
   await expect(
     ask(plugins, validatingAdmissionPolicies, {
@@ -266,9 +279,9 @@ test('policies and webhooks whose expressions do not compile are refused when th
 });
 
 describe('webhooks', () => {
-  const setup = (kind: 'Validating' | 'Mutating', webhooks: readonly object[], answer: (call: WebhookCall) => unknown) => {
-    const objects = fakeObjects();
-    objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } });
+  const setup = async (kind: 'Validating' | 'Mutating', webhooks: readonly object[], answer: (call: WebhookCall) => unknown) => {
+    const objects = await testObjects(builtinKinds);
+    await objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } });
     const full = webhooks.map((w) => ({
       name: 'w.example.com',
       clientConfig: { url: 'https://w' },
@@ -277,7 +290,7 @@ describe('webhooks', () => {
       admissionReviewVersions: ['v1'],
       ...w,
     }));
-    objects.put({ ...group, kind: `${kind}WebhookConfiguration`, metadata: { name: 'c' }, webhooks: full } as never);
+    await objects.put({ ...group, kind: `${kind}WebhookConfiguration`, metadata: { name: 'c' }, webhooks: full } as never);
     const calls: WebhookCall[] = [];
     const call = async (c: WebhookCall): Promise<unknown> => {
       calls.push({ ...c, body: structuredClone(c.body) });
@@ -298,7 +311,7 @@ describe('webhooks', () => {
   });
 
   test('are asked with an AdmissionReview', async () => {
-    const { calls, plugins } = setup('Validating', [{}], () => ({ allowed: true, warnings: ['careful'] }));
+    const { calls, plugins } = await setup('Validating', [{}], () => ({ allowed: true, warnings: ['careful'] }));
     const warnings: string[] = [];
     await ask(plugins, configMaps, { object: configMap, warnings });
     expect(warnings).toEqual(['careful']);
@@ -328,12 +341,14 @@ describe('webhooks', () => {
       'admission webhook "w.example.com" denied the request: no',
     ],
   ])('that answer %j refuse', async (answer, code, message) => {
-    const { plugins } = setup('Validating', [{}], () => answer);
+    const { plugins } = await setup('Validating', [{}], () => answer);
     await expect(ask(plugins, configMaps, { object: configMap })).rejects.toMatchObject({ code, message });
   });
 
   test('that know only v1beta1 are asked with it', async () => {
-    const { calls, plugins } = setup('Mutating', [{ admissionReviewVersions: ['v2', 'v1beta1', 'v1'] }], () => adding('/data/b', '2'));
+    const { calls, plugins } = await setup('Mutating', [{ admissionReviewVersions: ['v2', 'v1beta1', 'v1'] }], () =>
+      adding('/data/b', '2'),
+    );
     const answering = plugins.map((p) => p);
     await expect(ask(answering, configMaps, { object: configMap })).rejects.toThrow(
       'received invalid webhook response: expected webhook response of admission.k8s.io/v1beta1, Kind=AdmissionReview, got admission.k8s.io/v1, Kind=AdmissionReview',
@@ -351,13 +366,13 @@ describe('webhooks', () => {
       'Internal error occurred: unable to get nonexistent key: nothing',
     ],
   ])('that answer with a bad patch, %j, fail the request', async (bad, why) => {
-    const { plugins } = setup('Mutating', [{}], () => ({ allowed: true, ...bad }));
+    const { plugins } = await setup('Mutating', [{}], () => ({ allowed: true, ...bad }));
     await expect(ask(plugins, configMaps, { object: configMap })).rejects.toMatchObject({ code: 500 });
     await expect(ask(plugins, configMaps, { object: configMap })).rejects.toThrow(why);
   });
 
   test('that only validate may not patch', async () => {
-    const { plugins } = setup('Validating', [{}], () => adding('/data/b', '2'));
+    const { plugins } = await setup('Validating', [{}], () => adding('/data/b', '2'));
     await expect(ask(plugins, configMaps, { object: configMap })).rejects.toThrow('validating webhook may not return response.patch');
   });
 
@@ -365,19 +380,19 @@ describe('webhooks', () => {
     const broken = (): never => {
       throw new Error('connection refused');
     };
-    await expect(ask(setup('Validating', [{}], broken).plugins, configMaps, { object: configMap })).rejects.toMatchObject({
+    await expect(ask((await setup('Validating', [{}], broken)).plugins, configMaps, { object: configMap })).rejects.toMatchObject({
       code: 500,
       message: 'Internal error occurred: failed calling webhook "w.example.com": connection refused',
     });
     await expect(
-      ask(setup('Validating', [{ failurePolicy: 'Ignore' }], broken).plugins, configMaps, { object: configMap }),
+      ask((await setup('Validating', [{ failurePolicy: 'Ignore' }], broken)).plugins, configMaps, { object: configMap }),
     ).resolves.toBeDefined();
-    const wrongUid = setup('Validating', [{}], () => ({ allowed: true, uid: 'other' }));
+    const wrongUid = await setup('Validating', [{}], () => ({ allowed: true, uid: 'other' }));
     await expect(ask(wrongUid.plugins, configMaps, { object: configMap })).rejects.toThrow('expected response.uid=');
   });
 
   test('change the object, one after another, and see what those before them did', async () => {
-    const { calls, plugins } = setup('Mutating', [{ name: 'one' }, { name: 'two' }], (c) => {
+    const { calls, plugins } = await setup('Mutating', [{ name: 'one' }, { name: 'two' }], (c) => {
       const { data } = (c.body as { request: { object: { data: Record<string, string> } } }).request.object;
       return adding(`/data/k${Object.keys(data).length}`, 'x');
     });
@@ -388,7 +403,7 @@ describe('webhooks', () => {
 
   test('that ask for it are called again when another changed the object after them', async () => {
     const order: string[] = [];
-    const { plugins } = setup('Mutating', [{ name: 'one', reinvocationPolicy: 'IfNeeded' }, { name: 'two' }], (c) => {
+    const { plugins } = await setup('Mutating', [{ name: 'one', reinvocationPolicy: 'IfNeeded' }, { name: 'two' }], (c) => {
       const { data } = (c.body as { request: { object: { data: Record<string, string> } } }).request.object;
       order.push(Object.keys(data).join());
       return order.length === 2 ? adding('/data/b', '2') : { allowed: true };
@@ -398,7 +413,7 @@ describe('webhooks', () => {
   });
 
   test('are chosen by conditions and selectors, never for their own configuration', async () => {
-    const { calls, plugins } = setup(
+    const { calls, plugins } = await setup(
       'Validating',
       [{ matchConditions: [{ name: 'c', expression: "object.metadata.name == 'x'" }] }],
       () => ({ allowed: true }),
@@ -410,7 +425,7 @@ describe('webhooks', () => {
   });
 
   test('with side effects refuse a dry run', async () => {
-    const { plugins } = setup('Validating', [{ sideEffects: 'Some' }], () => ({ allowed: true }));
+    const { plugins } = await setup('Validating', [{ sideEffects: 'Some' }], () => ({ allowed: true }));
     await expect(ask(plugins, configMaps, { object: configMap, dryRun: true })).rejects.toThrow(
       'admission webhook "w.example.com" does not support dry run',
     );
