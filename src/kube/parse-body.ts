@@ -105,7 +105,21 @@ export const parseYaml = (text: string): unknown => parseYamlBody(text, false).v
 /** Reading one as a bigint takes long, and no integer has so many digits. */
 const veryLongNumber = /\d{400}/;
 
+/**
+ * The parser takes some 10 µs for each key and item, during which nothing else is answered: a body of 3 MB could hold up everybody for
+ * many seconds. Objects as large as may be stored (1.5 MB) have fewer of these marks.
+ */
+const maxYamlMarks = 100_000;
+
+function checkYamlSize(text: string): void {
+  let marks = 0;
+  for (const _ of text.matchAll(/[\n:,[{?]|- /g))
+    if (++marks > maxYamlMarks)
+      throw new BodySyntaxError(`error converting YAML to JSON: yaml: more than ${maxYamlMarks / 2} lines and keys; send JSON`);
+}
+
 function parseYamlBody(text: string, findDuplicates: boolean): ParsedBody {
+  checkYamlSize(text);
   const lines = new LineCounter();
   const document = parseDocument(text, {
     version: '1.1',
