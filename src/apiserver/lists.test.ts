@@ -80,7 +80,7 @@ describe('a list', () => {
 
   test.each<[string, string, Shown]>([
     ['nothing: the most recent', '', now],
-    ['resourceVersion=0: any', 'resourceVersion=0', now],
+    ['resourceVersion=0: whatever the cache has', 'resourceVersion=0', now],
     ['a revision: not older than that', 'resourceVersion=4', now],
     ['NotOlderThan', 'resourceVersion=4&resourceVersionMatch=NotOlderThan', now],
     ['NotOlderThan 0', 'resourceVersion=0&resourceVersionMatch=NotOlderThan', now],

@@ -1,10 +1,10 @@
 /** How the server reaches a service: one of its ready endpoints, dialled from the node that the endpoint is on. */
-import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Service, ServicePort } from '#kube/generated/core-v1.ts';
 import { endpointSlices, services } from '#kube/refs.ts';
 import { notFound, StatusError } from '#kube/status-error.ts';
 import type { ObjectReader } from './contract.ts';
+import { dialTcp } from './dial-tcp.ts';
 import type { Tunnel } from './tunnel.ts';
 
 export interface ServiceEndpoint {
@@ -55,22 +55,6 @@ export function serviceEndpoint(
 ): ServiceEndpoint {
   const ready = readyEndpoints(objects, namespace, name, port);
   return ready[anyOf(ready)] as ServiceEndpoint;
-}
-
-/** A connection from this machine. */
-function dialTcp(host: string, port: number, signal: AbortSignal): Promise<Duplex> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port });
-    const abort = (): void => {
-      socket.destroy();
-      reject(signal.reason instanceof Error ? signal.reason : new Error('context canceled'));
-    };
-    signal.addEventListener('abort', abort, { once: true });
-    socket.once('close', () => signal.removeEventListener('abort', abort));
-    socket.once('connect', () => resolve(socket));
-    socket.once('error', reject);
-    if (signal.aborted) abort();
-  });
 }
 
 /** How many endpoints are tried before a connection fails. */

@@ -48,7 +48,7 @@ export async function startTestServer(kinds: readonly KindDef[], options: Partia
     kinds,
     authorize: () => ({ decision: 'allow', reason: '' }),
     admission: () => [],
-    callWebhook: () => createWebhookCaller(undefined),
+    callWebhook: () => createWebhookCaller(undefined, clock),
     subresources: [],
     reviews: [],
     computed: [],

@@ -213,7 +213,7 @@ export async function createControlPlane(
       dial: createServiceDialer(tunnel, own),
       proxyClient: () => ({ cert: pki.authProxy.certPem, key: pki.authProxy.keyPem }),
     }),
-    callWebhook: (own) => createWebhookCaller(createServiceDialer(tunnel, own)),
+    callWebhook: (own) => createWebhookCaller(createServiceDialer(tunnel, own), clock),
     subresources: [...auth.subresources, ...nodeSubresources(tunnel)],
     reviews: auth.reviews,
     computed: [componentStatusReader(() => componentChecks(health.readiness, { store, cache, clock }))],

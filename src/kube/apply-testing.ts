@@ -50,7 +50,7 @@ export interface Versions {
   readonly schema: (version: string) => Schema;
   readonly resolve?: Resolve;
   readonly convert?: (object: JsonObject, from: string, to: string) => JsonObject;
-  /** Versions that are known. Default: any. */
+  /** Whether a version is known. Without: all are. */
   readonly served?: (version: string) => boolean;
 }
 

@@ -230,7 +230,7 @@ export function readCertificate(der: Uint8Array): {
   readonly rawSubject: Uint8Array;
   readonly altNames: AltNames;
   readonly spki: Uint8Array;
-  /** How many authorities may stand below this one; absent: any number, or it is none. */
+  /** How many authorities may stand below this one; absent for an authority without such a limit and for certificates of no authority. */
   readonly pathLength?: number;
 } {
   const fields = children(child(readDer(der), 0, tags.sequence));

@@ -29,7 +29,7 @@ export interface NamedExpression {
 export interface ScopeOptions {
   readonly params: boolean;
   readonly variables?: readonly NamedExpression[];
-  /** The types of `object` and `oldObject`, and of `params`, where they are to be checked; default: any. */
+  /** The types of `object` and `oldObject`, and of `params`, for checking expressions against them. Without: their fields are known when they run. */
   readonly types?: { readonly object: Schema; readonly params?: Schema };
 }
 
@@ -143,8 +143,8 @@ const objects = new WeakMap<VersionedRequest, Objects>();
 function objectsOf(r: VersionedRequest): Objects {
   let found = objects.get(r);
   if (found === undefined) {
-    const any = (object: object | undefined): unknown => (object === undefined ? null : celAny(object));
-    found = { object: any(r.object), oldObject: any(r.oldObject) };
+    const asCel = (object: object | undefined): unknown => (object === undefined ? null : celAny(object));
+    found = { object: asCel(r.object), oldObject: asCel(r.oldObject) };
     objects.set(r, found);
   }
   return found;

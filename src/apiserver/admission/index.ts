@@ -68,7 +68,7 @@ export interface AdmissionDeps {
 export function createAdmissionPlugins(deps: AdmissionDeps): readonly AdmissionPlugin[] {
   const { objects, authorize, clock, random, log, metrics, configuration = noAdmissionConfiguration } = deps;
   const expressions = { cel: createCel(), objects, authorize };
-  const webhooks = { ...expressions, call: createWebhookCaller(deps.dialService), clock, random, log, metrics };
+  const webhooks = { ...expressions, call: createWebhookCaller(deps.dialService, clock), clock, random, log, metrics };
   const all = [
     alwaysAdmit,
     createNamespaceAutoProvision(objects),

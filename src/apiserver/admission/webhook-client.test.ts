@@ -1,11 +1,13 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:https';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { issueCertificate } from '#lib/x509.ts';
+import { realClock } from '#platform/clock.ts';
+import { fakeClock } from '#platform/fake-clock.ts';
 import { ensureAuthority, ensureLeaf } from '../../pki/certificates.ts';
 import { createWebhookCaller } from './webhook-client.ts';
 
@@ -57,7 +59,10 @@ afterAll(() => {
 });
 
 const byUrl = (path: string, timeoutMs = 5000, bundle = caBundle) =>
-  createWebhookCaller(undefined)({
+  createWebhookCaller(
+    undefined,
+    realClock,
+  )({
     config: { url: `https://127.0.0.1:${port}${path}`, caBundle: bundle },
     body: { a: 1 },
     timeoutMs,
@@ -73,10 +78,48 @@ test('a service is called by its name, over whatever connection leads to it', as
   const call = createWebhookCaller((namespace, name, wanted) => {
     asked.push([namespace, name, wanted]);
     return Promise.resolve(connect(port, '127.0.0.1'));
-  });
+  }, realClock);
   const config = { service: { namespace: 'ns', name: 'hook', path: '/p', port: 8443 }, caBundle };
   expect(await call({ config, body: {}, timeoutMs: 5000, signal })).toMatchObject({ url: '/p?timeout=5s', host: 'hook.ns.svc:8443' });
   expect(asked).toEqual([['ns', 'hook', 8443]]);
+});
+
+test('a connection is kept for the next call, however long after it was dialled', async () => {
+  const clock = fakeClock();
+  const dialled: AbortSignal[] = [];
+  const call = createWebhookCaller((_namespace, _name, _port, given) => {
+    dialled.push(given);
+    return Promise.resolve(connect(port, '127.0.0.1'));
+  }, clock);
+  const question = { config: { service: { namespace: 'ns', name: 'hook' }, caBundle }, body: {}, timeoutMs: 5000, signal };
+  await call(question);
+  await clock.advance(120_000);
+  await call(question);
+  expect(dialled.map((given) => given.aborted)).toEqual([false]);
+});
+
+test('a handshake that does not end is given up, and its connection closed', async () => {
+  const clock = fakeClock();
+  const silent = createTcpServer();
+  await new Promise<void>((resolve) => {
+    silent.listen(0, '127.0.0.1', resolve);
+  });
+  const dialled: Socket[] = [];
+  const ended = Promise.withResolvers<void>();
+  const call = createWebhookCaller((_namespace, _name, _port, given) => {
+    const socket = connect((silent.address() as AddressInfo).port, '127.0.0.1');
+    dialled.push(socket);
+    socket.on('close', () => ended.resolve());
+    given.addEventListener('abort', () => socket.destroy(), { once: true });
+    return Promise.resolve(socket);
+  }, clock);
+  const config = { service: { namespace: 'ns', name: 'hook' }, caBundle };
+  const failure = call({ config, body: {}, timeoutMs: 20_000, signal }).catch((error: unknown) => error);
+  await clock.advance(60_000);
+  await ended.promise;
+  expect(String(await failure)).toContain('Post "https://hook.ns.svc:443/?timeout=20s": EOF');
+  expect(dialled).toHaveLength(1);
+  silent.close();
 });
 
 test.each<[string, () => Promise<unknown>, string]>([
@@ -91,7 +134,8 @@ test.each<[string, () => Promise<unknown>, string]>([
   ],
   [
     'no way to services',
-    () => createWebhookCaller(undefined)({ config: { service: { namespace: 'a', name: 'b' } }, body: {}, timeoutMs: 1000, signal }),
+    () =>
+      createWebhookCaller(undefined, realClock)({ config: { service: { namespace: 'a', name: 'b' } }, body: {}, timeoutMs: 1000, signal }),
     'no way to the services',
   ],
 ])('%s is told', async (_what, call, message) => {
@@ -152,7 +196,7 @@ test.each<[string, object, string, string | RegExp]>([
       other.listen(0, '127.0.0.1', resolve);
     });
     try {
-      const call = createWebhookCaller(() => Promise.resolve(connect((other.address() as AddressInfo).port, '127.0.0.1')));
+      const call = createWebhookCaller(() => Promise.resolve(connect((other.address() as AddressInfo).port, '127.0.0.1')), realClock);
       const config = { service: { namespace: 'ns', name: 'hook' }, caBundle: Buffer.from(ca).toString('base64') };
       await expect(call({ config, body: {}, timeoutMs: 5000, signal })).rejects.toThrow(message);
     } finally {

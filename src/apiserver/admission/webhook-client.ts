@@ -1,11 +1,12 @@
 /** HTTPS calls to webhooks: by URL, or to a service of the cluster through whoever can reach it. Connections are kept and used again. */
 
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
-import { connect as connectTcp } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { checkServerIdentity, connect as connectTls, type TLSSocket } from 'node:tls';
 import type { WebhookClientConfig } from '#kube/generated/admissionregistration-v1.ts';
 import { parseExact } from '#lib/exact-json.ts';
+import type { Clock } from '#platform/clock.ts';
+import { dialTcp } from '../dial-tcp.ts';
 import { goErrorText } from './go-errors.ts';
 
 /** A connection to a port of a service: the network of the cluster is the nodes', so one of them dials. */
@@ -54,20 +55,17 @@ interface Target {
 
 const withoutBrackets = (host: string): string => host.replace(/^\[|\]$/g, '');
 
-function dialTcp(host: string, port: number): Promise<Duplex> {
-  return new Promise((resolve, reject) => {
-    const socket = connectTcp({ host: withoutBrackets(host), port });
-    socket.once('connect', () => resolve(socket));
-    socket.once('error', reject);
-  });
-}
-
 function targetOf(config: WebhookClientConfig, dialService: DialService | undefined): Target {
   const { service } = config;
   if (service === undefined) {
     const url = new URL(config.url ?? '');
     const port = url.port === '' ? 443 : Number(url.port);
-    return { url, host: url.host, serverName: withoutBrackets(url.hostname), dial: () => dialTcp(url.hostname, port) };
+    return {
+      url,
+      host: url.host,
+      serverName: withoutBrackets(url.hostname),
+      dial: (signal) => dialTcp(withoutBrackets(url.hostname), port, signal),
+    };
   }
   const { namespace, name, path = '/', port = 443 } = service;
   const serverName = `${name}.${namespace}.svc`;
@@ -114,19 +112,24 @@ function secure(socket: Duplex, serverName: string, caBundle: string | undefined
       reject(new Error(why));
     });
     tls.once('error', (error) => reject(new Error(goErrorText(error, serverName), { cause: error })));
+    tls.once('close', () => reject(new Error('EOF')));
   });
 }
 
 /** An agent all of whose connections go to one webhook. */
-function agentFor(target: Target, caBundle: string | undefined): Agent {
+function agentFor(target: Target, caBundle: string | undefined, clock: Clock): Agent {
   const agent = new Agent({ keepAlive: true, maxSockets: maxConnections, maxFreeSockets: maxIdle, timeout: idleMs });
   const open = async (): Promise<TLSSocket> => {
-    // Dialling has a limit of its own, since other calls may wait for the connection too.
-    const signal = AbortSignal.timeout(idleMs / 2);
+    // Dialling has a limit of its own, since other calls may wait for the connection too. It ends with the dialling: connections live no
+    // longer than the signal that they were dialled with.
+    const limit = new AbortController();
+    const { signal } = limit;
+    const timer = clock.after(idleMs / 2, () => limit.abort(new Error('i/o timeout')));
     let connection: Duplex;
     try {
       connection = await target.dial(signal);
     } catch (error) {
+      timer.cancel();
       throw new Error(goErrorText(error, target.serverName), { cause: error });
     }
     const give = (): void => void connection.destroy();
@@ -137,6 +140,7 @@ function agentFor(target: Target, caBundle: string | undefined): Agent {
       give();
       throw error;
     } finally {
+      timer.cancel();
       signal.removeEventListener('abort', give);
     }
   };
@@ -228,11 +232,11 @@ async function exchange(target: Target, agent: Agent, text: string, maxAnswerByt
 }
 
 /** Agents by webhook, the last used last. */
-function createAgents(): (target: Target, caBundle: string | undefined) => Agent {
+function createAgents(clock: Clock): (target: Target, caBundle: string | undefined) => Agent {
   const agents = new Map<string, Agent>();
   return (target, caBundle) => {
     const key = `${target.host} ${caBundle ?? ''}`;
-    const agent = agents.get(key) ?? agentFor(target, caBundle);
+    const agent = agents.get(key) ?? agentFor(target, caBundle, clock);
     agents.delete(key);
     agents.set(key, agent);
     for (const [oldest, unused] of agents) {
@@ -245,8 +249,8 @@ function createAgents(): (target: Target, caBundle: string | undefined) => Agent
 }
 
 /** A caller of webhooks. `dialService` absent: services cannot be called. */
-export function createWebhookCaller(dialService: DialService | undefined): CallWebhook {
-  const agentOf = createAgents();
+export function createWebhookCaller(dialService: DialService | undefined, clock: Clock): CallWebhook {
+  const agentOf = createAgents(clock);
   return async ({ config, body, timeoutMs, signal: parent, maxAnswerBytes = defaultMaxAnswerBytes }) => {
     const target = targetOf(config, dialService);
     target.url.searchParams.set('timeout', `${Math.ceil(timeoutMs / 1000)}s`);

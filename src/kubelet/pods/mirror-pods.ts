@@ -14,7 +14,7 @@ export interface MirrorDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly node: () => Stored<Node> | undefined;
-  /** Tells where the status of a static pod is to be written; undefined: nowhere for now. */
+  /** Tells where the status of a static pod is to be written: its mirror, or undefined while it has none, when it is not written. */
   readonly linked: (staticUid: string, mirror: Pod | undefined) => void;
 }
 
