@@ -1,5 +1,4 @@
 /** What every way to the API server must do: run over HTTPS and in process, against the real server. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { HttpServer } from '#apiserver/http/server.ts';
 import { admin, startTestServer, type TestServer, testTls } from '#apiserver/testing.ts';
@@ -48,8 +47,7 @@ const map = (name: string, namespace: string, data: Record<string, string> = {})
 });
 
 async function until(holds: () => boolean): Promise<void> {
-  for (let i = 0; i < 500 && !holds(); i++) await sleep(10);
-  expect(holds()).toBe(true);
+  await expect.poll(holds).toBe(true);
 }
 
 const ways: readonly (readonly [string, () => KubeTransport])[] = [
