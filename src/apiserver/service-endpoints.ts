@@ -4,7 +4,7 @@ import type { Service, ServicePort } from '#kube/generated/core-v1.ts';
 import { endpointSlices, services } from '#kube/refs.ts';
 import { notFound, StatusError } from '#kube/status-error.ts';
 import type { ObjectReader } from './contract.ts';
-import { dialTcp } from './dial-tcp.ts';
+import { type DialService, dialTcp } from './dial.ts';
 import type { Tunnel } from './tunnel.ts';
 
 export interface ServiceEndpoint {
@@ -64,10 +64,13 @@ const maxTries = 3;
  * Opens connections to services: through the node that an endpoint is on. What is on no node (endpoints that somebody wrote
  * down, an ExternalName) is outside the cluster and dialled from here: nodes connect to their own pods only.
  */
-export function createServiceDialer(tunnel: Pick<Tunnel, 'dialNode' | 'connected'>, objects: Pick<ObjectReader, 'get' | 'list'>) {
+export function createServiceDialer(
+  tunnel: Pick<Tunnel, 'dialNode' | 'connected'>,
+  objects: Pick<ObjectReader, 'get' | 'list'>,
+): DialService {
   const dial = async ({ host, port, node }: ServiceEndpoint, signal: AbortSignal): Promise<Duplex> =>
     node === '' ? await dialTcp(host, port, signal) : await (await tunnel.dialNode(node, signal)).connect(host, port, signal);
-  return async (namespace: string, name: string, port: number, signal: AbortSignal): Promise<Duplex> => {
+  return async (namespace, name, port, signal) => {
     const spec = objects.get(services, namespace, name)?.spec;
     if (spec?.type === 'ExternalName') return await dialTcp(spec.externalName ?? '', port, signal);
     const ready = readyEndpoints(objects, namespace, name, String(port));

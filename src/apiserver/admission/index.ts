@@ -4,6 +4,7 @@ import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { Random } from '#platform/random.ts';
 import type { AdmissionPlugin, Authorize, ObjectStore } from '../contract.ts';
+import type { DialService } from '../dial.ts';
 import type { AdmissionMetrics } from './admission-metrics.ts';
 import { type AdmissionConfiguration, noAdmissionConfiguration } from './configuration.ts';
 import { createDefaultTolerationSeconds, type TolerationSeconds } from './default-toleration-seconds.ts';
@@ -44,7 +45,7 @@ import {
 import { taintNodesByCondition } from './taint-nodes-by-condition.ts';
 import { createValidatingAdmissionPolicy } from './validating-policy.ts';
 import { createValidatingWebhooks } from './validating-webhooks.ts';
-import { createWebhookCaller, type DialService } from './webhook-client.ts';
+import { createWebhookCaller } from './webhook-client.ts';
 
 export interface AdmissionDeps {
   readonly objects: ObjectStore;

@@ -6,11 +6,8 @@ import { checkServerIdentity, connect as connectTls, type TLSSocket } from 'node
 import type { WebhookClientConfig } from '#kube/generated/admissionregistration-v1.ts';
 import { parseExact } from '#lib/exact-json.ts';
 import type { Clock } from '#platform/clock.ts';
-import { dialTcp } from '../dial-tcp.ts';
+import { type DialService, dialTcp } from '../dial.ts';
 import { goErrorText } from './go-errors.ts';
-
-/** A connection to a port of a service: the network of the cluster is the nodes', so one of them dials. */
-export type DialService = (namespace: string, name: string, port: number, signal: AbortSignal) => Promise<Duplex>;
 
 export interface WebhookCall {
   readonly config: WebhookClientConfig;

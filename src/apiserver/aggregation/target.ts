@@ -3,10 +3,8 @@ import { Agent, type ClientRequest, request as httpRequest, type RequestOptions 
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Clock } from '#platform/clock.ts';
+import type { DialService } from '../dial.ts';
 import type { StoredApiService } from './api-services.ts';
-
-/** A connection to a port of a service. Rejects with an Error that says why there is none. */
-export type DialService = (namespace: string, name: string, port: number, signal: AbortSignal) => Promise<Duplex>;
 
 export interface RemoteAccess {
   readonly dial: DialService;

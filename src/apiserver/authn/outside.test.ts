@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { issueCertificate, noAltNames } from '#lib/x509.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
 import { memoryLogger } from '#platform/log.ts';
+import { question } from '../authz/testing.ts';
 import { webhookAuthorizer } from '../authz/webhook.ts';
 import type { AuthorizationAttributes } from '../contract.ts';
 import { httpsFetch } from './https-json.ts';
@@ -137,25 +138,14 @@ describe('webhooks', () => {
     expect(asked).toEqual(['/authn']);
     await expect(authenticate('bad', ['aud'], signal)).rejects.toThrow('unknown');
   });
-  const question = (name: string): AuthorizationAttributes => ({
-    user: { name, groups: [] },
-    verb: 'get',
-    resourceRequest: true,
-    group: '',
-    version: 'v1',
-    resource: 'pods',
-    subresource: '',
-    namespace: 'ns',
-    name: '',
-    path: '',
-  });
+  const asks = (name: string): AuthorizationAttributes => question({ user: { name, groups: [] } });
   test('an authorizer allows, denies and has no opinion; trouble is no opinion', async () => {
     reply = ({ spec }) => ({ allowed: spec.user === 'a', denied: spec.user === 'd', reason: 'because' });
     const authorize = webhookAuthorizer({ server: { url: `${url}/authz`, ca } }, deps());
-    expect(await authorize(question('a'), signal)).toEqual({ decision: 'allow', reason: 'because' });
-    expect(await authorize(question('d'), signal)).toMatchObject({ decision: 'deny' });
-    expect(await authorize(question('n'), signal)).toMatchObject({ decision: 'noOpinion' });
+    expect(await authorize(asks('a'), signal)).toEqual({ decision: 'allow', reason: 'because' });
+    expect(await authorize(asks('d'), signal)).toMatchObject({ decision: 'deny' });
+    expect(await authorize(asks('n'), signal)).toMatchObject({ decision: 'noOpinion' });
     const broken = webhookAuthorizer({ server: { url: 'https://127.0.0.1:1', ca } }, deps());
-    expect(await broken(question('a'), signal)).toEqual({ decision: 'noOpinion', reason: '' });
+    expect(await broken(asks('a'), signal)).toEqual({ decision: 'noOpinion', reason: '' });
   });
 });

@@ -5,8 +5,8 @@ import { afterAll, expect, test } from 'vitest';
 import { fakeClock } from '#platform/fake-clock.ts';
 import { memoryLogger } from '#platform/log.ts';
 import type { HttpsFetch } from '../authn/https-json.ts';
-import type { AuthorizationAttributes } from '../contract.ts';
 import { parseAuthorizationConfig } from './authorization-config.ts';
+import { question } from './testing.ts';
 import { webhookAuthorizer } from './webhook.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'authz-'));
@@ -89,20 +89,6 @@ test.each<[object[], string]>([
   [[hook({ matchConditions: [{ expression: 'true' }, { expression: 'true' }] })], 'matchConditions[1].expression: Duplicate value: "true"'],
 ])('%j is refused', async (authorizers, message) => {
   await expect(parseAuthorizationConfig(file(...authorizers))).rejects.toThrow(message);
-});
-
-const question = (more: Partial<AuthorizationAttributes>): AuthorizationAttributes => ({
-  user: { name: 'alice', groups: ['dev'] },
-  verb: 'get',
-  resourceRequest: true,
-  group: '',
-  version: 'v1',
-  resource: 'pods',
-  subresource: '',
-  namespace: 'ns',
-  name: '',
-  path: '',
-  ...more,
 });
 
 test('a webhook is asked where its match conditions hold, and what goes wrong in them is as the failure policy says', async () => {

@@ -1,6 +1,9 @@
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 
+/** A connection to a port of a service. Rejects with an Error that says why there is none. It ends when the signal aborts, also later. */
+export type DialService = (namespace: string, name: string, port: number, signal: AbortSignal) => Promise<Duplex>;
+
 /** A connection from this machine; given up when the signal aborts before it stands, and ended when it aborts later. */
 export function dialTcp(host: string, port: number, signal: AbortSignal): Promise<Duplex> {
   return new Promise((resolve, reject) => {
