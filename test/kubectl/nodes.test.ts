@@ -78,6 +78,13 @@ ${until('grep -q Forwarding forward.log')}; for i in 1 2; do curl -s --max-time 
 ];
 const terminal = (command: string): string => `timeout 60 script -qec "stty rows 33 cols 111; ${command}" /dev/null`;
 
+/**
+ * Types a line into a command and leaves its input open. The containers of `kubectl debug` have no
+ * stdinOnce: for them containerd lets go of the output too once the input has ended, whatever is still to come.
+ */
+const typing = (line: string, command: string): string =>
+  `rm -f typed; mkfifo typed; exec 3<>typed; echo ${line} >&3; ${command} <&3; exec 3>&-`;
+
 const draining: readonly Row[] = [
   [`${manifest}kubectl apply -f pods.yaml`, /^deployment\.apps\/web created\n[\s\S]*pod\/scratch created$/],
   bothSettled,
@@ -157,9 +164,7 @@ for path in services/web/proxy/ pods/$P:8080/proxy/index.html; do curl -s http:/
     /\["sleep","1000"\] true$/,
   ],
   [
-    `kubectl debug node/node -i --image=${image} -- sh -c 'read x; chroot /host true && echo "rooted $x"' <<'I'
-in
-I`,
+    typing('in', `kubectl debug node/node -i --image=${image} -- sh -c 'read x; chroot /host true && echo "rooted $x"'`),
     /Creating debugging pod node-debugger-node-\w+ with container debugger on node node\.\n[\s\S]*rooted in/,
   ],
 ];
@@ -222,7 +227,7 @@ kubectl wait pod/$P --for=jsonpath='{.status.ephemeralContainerStatuses[0].state
       /condition met\nPID .*\n +1 root +httpd -f -p 8080 -h \/www\n[\s\S]* sleep 1000\n/,
     ],
     [
-      `${pick}echo in | kubectl debug $P -i -q --image=${image} -c second --profile=general -- sh -c 'read x; echo "seen $x"'; kubectl logs $P -c second`,
+      `${pick}${typing('in', `kubectl debug $P -i -q --image=${image} -c second --profile=general -- sh -c 'read x; echo "seen $x"'`)}; kubectl logs $P -c second`,
       /seen in\nseen in$/,
     ],
     [`${pick}kubectl describe pod $P`, /\nEphemeral Containers:\n {2}dbg:\n[\s\S]*\n {2}second:\n/],
