@@ -117,7 +117,7 @@ test('a handshake that does not end is given up, and its connection closed', asy
   const failure = call({ config, body: {}, timeoutMs: 20_000, signal }).catch((error: unknown) => error);
   await clock.advance(60_000);
   await ended.promise;
-  expect(String(await failure)).toContain('Post "https://hook.ns.svc:443/?timeout=20s": EOF');
+  expect(String(await failure)).toContain('Post "https://hook.ns.svc:443/?timeout=20s": net/http: TLS handshake timeout');
   expect(dialled).toHaveLength(1);
   silent.close();
 });

@@ -1,13 +1,12 @@
 /** HTTPS calls to webhooks: by URL, or to a service of the cluster through whoever can reach it. Connections are kept and used again. */
 
-import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
-import { checkServerIdentity, connect as connectTls, type TLSSocket } from 'node:tls';
+import { type Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import type { WebhookClientConfig } from '#kube/generated/admissionregistration-v1.ts';
 import { parseExact } from '#lib/exact-json.ts';
 import type { Clock } from '#platform/clock.ts';
 import { type DialService, dialTcp } from '../dial.ts';
-import { goErrorText } from './go-errors.ts';
+import { goErrorText } from '../go-errors.ts';
+import { createPeerAgent, type TlsPeer } from '../tls-connections.ts';
 
 export interface WebhookCall {
   readonly config: WebhookClientConfig;
@@ -35,25 +34,22 @@ export class WebhookCallError extends Error {
 }
 
 const defaultMaxAnswerBytes = 3 * 1024 * 1024;
-/** Connections to one webhook at the same time, and those kept when none is needed. */
-const maxConnections = 100;
-const maxIdle = 10;
-const idleMs = 60_000;
+/** Of one webhook. */
+const limits = { maxSockets: 100, maxFreeSockets: 10 };
 /** Webhooks that connections are kept for; the one that was not called for the longest time goes. */
 const maxWebhooks = 200;
 
-interface Target {
+interface Target extends TlsPeer {
   readonly url: URL;
   /** The host as errors and the Host header show it: services always with their port. */
   readonly host: string;
-  readonly serverName: string;
-  readonly dial: (signal: AbortSignal) => Promise<Duplex>;
 }
 
 const withoutBrackets = (host: string): string => host.replace(/^\[|\]$/g, '');
 
 function targetOf(config: WebhookClientConfig, dialService: DialService | undefined): Target {
-  const { service } = config;
+  const { service, caBundle = '' } = config;
+  const ca = caBundle === '' ? undefined : Buffer.from(caBundle, 'base64').toString('utf8');
   if (service === undefined) {
     const url = new URL(config.url ?? '');
     const port = url.port === '' ? 443 : Number(url.port);
@@ -61,6 +57,7 @@ function targetOf(config: WebhookClientConfig, dialService: DialService | undefi
       url,
       host: url.host,
       serverName: withoutBrackets(url.hostname),
+      ca,
       dial: (signal) => dialTcp(withoutBrackets(url.hostname), port, signal),
     };
   }
@@ -68,88 +65,7 @@ function targetOf(config: WebhookClientConfig, dialService: DialService | undefi
   const serverName = `${name}.${namespace}.svc`;
   const url = new URL(`https://${serverName}:${port}${path.startsWith('/') ? path : `/${path}`}`);
   if (dialService === undefined) throw new WebhookCallError('no way to the services of the cluster', 503);
-  return { url, host: `${serverName}:${port}`, serverName, dial: (signal) => dialService(namespace, name, port, signal) };
-}
-
-/** Why a certificate was refused, in Go's words. */
-function refusalText(tls: TLSSocket, serverName: string): string {
-  const cert = tls.getPeerCertificate();
-  const code = String(tls.authorizationError);
-  return goErrorText(Object.assign(new Error(code), { code, cert }), serverName, cert);
-}
-
-/** As Go has it, a common name is no name of a server. */
-const sameName: typeof checkServerIdentity = (host, cert) =>
-  (cert.subjectaltname ?? '') === ''
-    ? Object.assign(new Error('the certificate has no names'), { code: 'ERR_TLS_CERT_ALTNAME_INVALID' })
-    : checkServerIdentity(host, cert);
-
-/** `caBundle`: the webhook's own authority; without one, the system's. Rejects with an Error in Go's words. */
-function secure(socket: Duplex, serverName: string, caBundle: string | undefined): Promise<TLSSocket> {
-  return new Promise((resolve, reject) => {
-    const isAddress = /^[\d.]+$|:/.test(serverName);
-    const tls = connectTls({
-      socket,
-      // The name that the certificate is held against, also where it is an address and not sent as server name.
-      host: serverName,
-      ...(isAddress ? {} : { servername: serverName }),
-      ...(caBundle === undefined || caBundle === '' ? {} : { ca: Buffer.from(caBundle, 'base64') }),
-      ALPNProtocols: ['http/1.1'],
-      checkServerIdentity: sameName,
-      // The certificate is checked all the same, and refused below: a connection that is closed at once no longer tells its certificate.
-      rejectUnauthorized: false,
-    });
-    tls.once('secureConnect', () => {
-      if (tls.authorized) {
-        resolve(tls);
-        return;
-      }
-      const why = refusalText(tls, serverName);
-      tls.destroy();
-      reject(new Error(why));
-    });
-    tls.once('error', (error) => reject(new Error(goErrorText(error, serverName), { cause: error })));
-    tls.once('close', () => reject(new Error('EOF')));
-  });
-}
-
-/** An agent all of whose connections go to one webhook. */
-function agentFor(target: Target, caBundle: string | undefined, clock: Clock): Agent {
-  const agent = new Agent({ keepAlive: true, maxSockets: maxConnections, maxFreeSockets: maxIdle, timeout: idleMs });
-  const open = async (): Promise<TLSSocket> => {
-    // Dialling has a limit of its own, since other calls may wait for the connection too. It ends with the dialling: connections live no
-    // longer than the signal that they were dialled with.
-    const limit = new AbortController();
-    const { signal } = limit;
-    const timer = clock.after(idleMs / 2, () => limit.abort(new Error('i/o timeout')));
-    let connection: Duplex;
-    try {
-      connection = await target.dial(signal);
-    } catch (error) {
-      timer.cancel();
-      throw new Error(goErrorText(error, target.serverName), { cause: error });
-    }
-    const give = (): void => void connection.destroy();
-    signal.addEventListener('abort', give, { once: true });
-    try {
-      return await secure(connection, target.serverName, caBundle);
-    } catch (error) {
-      give();
-      throw error;
-    } finally {
-      timer.cancel();
-      signal.removeEventListener('abort', give);
-    }
-  };
-  agent.createConnection = (_options, done) => {
-    const give = (error: Error | null, socket?: TLSSocket): void => done?.(error, socket as TLSSocket);
-    void open().then(
-      (socket) => give(null, socket),
-      (error: unknown) => give(error instanceof Error ? error : new Error(String(error))),
-    );
-    return undefined;
-  };
-  return agent;
+  return { url, host: `${serverName}:${port}`, serverName, ca, dial: (signal) => dialService(namespace, name, port, signal) };
 }
 
 async function readAnswer(response: IncomingMessage, maxAnswerBytes: number): Promise<string> {
@@ -229,11 +145,11 @@ async function exchange(target: Target, agent: Agent, text: string, maxAnswerByt
 }
 
 /** Agents by webhook, the last used last. */
-function createAgents(clock: Clock): (target: Target, caBundle: string | undefined) => Agent {
+function createAgents(clock: Clock): (target: Target) => Agent {
   const agents = new Map<string, Agent>();
-  return (target, caBundle) => {
-    const key = `${target.host} ${caBundle ?? ''}`;
-    const agent = agents.get(key) ?? agentFor(target, caBundle, clock);
+  return (target) => {
+    const key = `${target.host} ${target.ca ?? ''}`;
+    const agent = agents.get(key) ?? createPeerAgent(target, limits, clock);
     agents.delete(key);
     agents.set(key, agent);
     for (const [oldest, unused] of agents) {
@@ -261,7 +177,7 @@ export function createWebhookCaller(dialService: DialService | undefined, clock:
       signal.addEventListener('abort', tooLate, { once: true });
     });
     try {
-      return await Promise.race([exchange(target, agentOf(target, config.caBundle), text, maxAnswerBytes, signal), late]);
+      return await Promise.race([exchange(target, agentOf(target), text, maxAnswerBytes, signal), late]);
     } catch (error) {
       if (error instanceof WebhookCallError) throw error;
       throw new WebhookCallError(error instanceof Error ? error.message : String(error), 503, error);

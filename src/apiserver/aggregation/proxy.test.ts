@@ -294,7 +294,10 @@ describe('a request', () => {
       const reply = await made.send('GET', `${root}/gadgets`);
       expect([reply.status, JSON.parse(reply.body)]).toMatchObject([
         503,
-        { reason: 'ServiceUnavailable', message: expect.stringMatching(/^error trying to reach service: .*certificate/) },
+        {
+          reason: 'ServiceUnavailable',
+          message: 'error trying to reach service: tls: failed to verify certificate: x509: certificate signed by unknown authority',
+        },
       ]);
     });
   });

@@ -1,9 +1,10 @@
 /** Connections to the server behind an APIService: through its Service, with TLS by the APIService's own rules. */
-import { Agent, type ClientRequest, request as httpRequest, type RequestOptions } from 'node:http';
+import { type ClientRequest, request as httpRequest, type RequestOptions } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import type { Clock } from '#platform/clock.ts';
 import type { DialService } from '../dial.ts';
+import { closeIdleConnections, connectPeer, createPeerAgent, type TlsPeer } from '../tls-connections.ts';
 import type { StoredApiService } from './api-services.ts';
 
 export interface RemoteAccess {
@@ -24,12 +25,8 @@ export interface Target {
 }
 
 const defaultPort = 443;
-/** For dialling and the TLS handshake together. */
-const connectWithinMs = 10_000;
-/** Connections that are kept for the next request, and for how long. */
-const maxIdle = 8;
-const idleMs = 60_000;
-const never = new AbortController().signal;
+/** Connections that are kept for the next request. */
+const limits = { maxFreeSockets: 8 };
 
 /** Where an APIService points to; undefined for a local one. */
 export function targetOf({ spec }: StoredApiService): Target | undefined {
@@ -39,54 +36,15 @@ export function targetOf({ spec }: StoredApiService): Target | undefined {
   return { namespace, name, port, serverName: `${name}.${namespace}.svc`, ca, insecure: spec.insecureSkipTLSVerify === true };
 }
 
-function handshake(socket: Duplex, target: Target, access: RemoteAccess): Promise<TLSSocket> {
-  const { cert, key } = access.proxyClient();
-  return new Promise((resolve, reject) => {
-    const tls = connectTls({
-      socket,
-      host: target.serverName,
-      servername: target.serverName,
-      rejectUnauthorized: !target.insecure,
-      ...(target.ca === undefined ? {} : { ca: target.ca }),
-      cert,
-      key,
-      minVersion: 'TLSv1.2',
-      ALPNProtocols: ['http/1.1'],
-    });
-    tls.once('secureConnect', () => resolve(tls));
-    tls.once('error', reject);
-    tls.once('close', () => reject(new Error('the connection was closed during the TLS handshake')));
-  });
-}
+const peerOf = (target: Target, { dial, proxyClient }: RemoteAccess): TlsPeer => ({
+  ...target,
+  dial: (signal) => dial(target.namespace, target.name, target.port, signal),
+  client: proxyClient,
+});
 
-/** Dials and shakes hands. Rejects with an Error that says what went wrong, also when it takes too long. */
-export async function connectTo(target: Target, access: RemoteAccess, clock: Clock, signal: AbortSignal): Promise<TLSSocket> {
-  const late = new AbortController();
-  const timer = clock.after(connectWithinMs, () => late.abort(new Error(`dial ${target.serverName}:${target.port}: i/o timeout`)));
-  const either = AbortSignal.any([signal, late.signal]);
-  let socket: Duplex | undefined;
-  try {
-    const aborted = new Promise<never>((_resolve, reject) => {
-      const fail = (): void => reject(either.reason);
-      if (either.aborted) fail();
-      else either.addEventListener('abort', fail, { once: true });
-    });
-    const connected = (async () => {
-      socket = await access.dial(target.namespace, target.name, target.port, either);
-      if (either.aborted) throw either.reason;
-      // Between two owners an error would have nobody to hear it.
-      socket.on('error', () => undefined);
-      return await handshake(socket, target, access);
-    })();
-    connected.catch(() => socket?.destroy());
-    return await Promise.race([connected, aborted]);
-  } catch (error) {
-    socket?.destroy();
-    throw error;
-  } finally {
-    timer.cancel();
-  }
-}
+/** A connection of its own. Rejects with an Error that says what went wrong, also when it takes too long. */
+export const connectTo = (target: Target, access: RemoteAccess, clock: Clock, signal: AbortSignal): Promise<TLSSocket> =>
+  connectPeer(peerOf(target, access), clock, signal);
 
 /** Sends requests to one target over connections that are used again. */
 export interface Connections {
@@ -96,28 +54,10 @@ export interface Connections {
 }
 
 export function createConnections(target: Target, access: RemoteAccess, clock: Clock): Connections {
-  const agent = new Agent({ keepAlive: true, maxFreeSockets: maxIdle, timeout: idleMs });
-  const open = async (done: (error: Error | null, socket?: Duplex) => void): Promise<void> => {
-    let socket: TLSSocket;
-    try {
-      // Not a request's own: the connection is of use to the next one too.
-      socket = await connectTo(target, access, clock, never);
-    } catch (error) {
-      done(error instanceof Error ? error : new Error(String(error)));
-      return;
-    }
-    done(null, socket);
-  };
-  Object.assign(agent, {
-    createConnection: (_options: unknown, done: Parameters<typeof open>[0]): undefined => {
-      void open(done);
-    },
-  });
+  const agent = createPeerAgent(peerOf(target, access), limits, clock);
   return {
     request: (options) => httpRequest({ ...options, agent, setHost: false }),
-    close: () => {
-      for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
-    },
+    close: () => closeIdleConnections(agent),
   };
 }
 
