@@ -2,12 +2,13 @@
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { TaskGroup } from '#lib/task-group.ts';
 import type { Signer } from '#lib/x509.ts';
+import { certificatesOf } from '#lib/x509-chain.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { WatchCache } from '#store/contract.ts';
 import { authenticateToken, createAuthenticator } from './authn/authenticator.ts';
 import { bootstrapTokens } from './authn/bootstrap-tokens.ts';
-import { authoritiesOf, clientCertificates } from './authn/client-certificate.ts';
+import { clientCertificates } from './authn/client-certificate.ts';
 import { httpsFetch } from './authn/https-json.ts';
 import { legacyTokens } from './authn/legacy-tokens.ts';
 import { type OidcDeps, type OidcIssuer, oidcTokens } from './authn/oidc.ts';
@@ -157,8 +158,8 @@ export function createAuth(keys: AuthKeys, options: AuthOptions, deps: AuthDeps)
     issuers.authenticate,
     ...(options.tokenWebhook === undefined ? [] : [webhookTokens(options.tokenWebhook, outside)]),
   ];
-  const clientAuthorities = parsedOnce((): string => keys.clientCa().certPem, authoritiesOf);
-  const proxyAuthorities: () => readonly X509Certificate[] = parsedOnce(keys.requestHeaderCa, authoritiesOf);
+  const clientAuthorities = parsedOnce((): string => keys.clientCa().certPem, certificatesOf);
+  const proxyAuthorities: () => readonly X509Certificate[] = parsedOnce(keys.requestHeaderCa, certificatesOf);
   const authorization = createAuthorization({
     ...deps,
     ...(options.authorizers === undefined ? {} : { authorizers: options.authorizers }),

@@ -11,11 +11,11 @@ export type ToAgent = 'start' | 'stop';
 const restartMs = 1000;
 
 /** The thread loads its code at once, while the API server still starts; it begins its work when it is started. */
-export function createAgentThread(config: AgentConfig, log: Logger): Running {
+export function createAgentThread(config: () => AgentConfig, log: Logger): Running {
   const tell = (thread: Worker, message: ToAgent): void => thread.postMessage(message);
   let stopping = false;
   const open = (): Worker => {
-    const thread = startThread('agent-worker', config);
+    const thread = startThread('agent-worker', config());
     thread.on('error', (error) => log.error('the agent thread failed', { error }));
     thread.on('exit', () => {
       if (worker === thread) worker = undefined;

@@ -62,7 +62,12 @@ const messageOf = (body: string): string => {
 };
 
 /** The JSON that the server answers. Rejects with OptionError when it cannot be asked or refuses. */
-export async function askServer(sources: OptionSources, method: 'GET' | 'POST' | 'DELETE', path: string, body?: object): Promise<unknown> {
+export async function askServer(
+  sources: OptionSources,
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+  path: string,
+  body?: object,
+): Promise<unknown> {
   const options = resolveOptions(flagsOf('server'), sources);
   const tlsDir = join(paths(String(options.get('data-dir'))).server, 'tls');
   const port = Number(options.get('https-listen-port'));

@@ -103,7 +103,8 @@ function nodeConfig(options: Options): NodeConfig {
   };
 }
 
-function tokenOf(options: Options): string | undefined {
+/** --token, or what --token-file holds. Throws OptionError for a file that cannot be read. */
+export function tokenOf(options: Options): string | undefined {
   const token = text(options, 'token');
   const file = text(options, 'token-file');
   if (token !== undefined || file === undefined) return token;

@@ -25,7 +25,9 @@ import { createKubeClient } from '#client/kube-client.ts';
 import { cidrAddress, parseCidr } from '#lib/cidr.ts';
 import type { KeyPair } from '#pki/certificates.ts';
 import { ensurePki, type Pki, type PkiOptions } from '#pki/pki.ts';
+import type { ServerTokens } from '#pki/server-tokens.ts';
 import { keyIdOf } from '#pki/service-account-keys.ts';
+import { useStagedAuthorities } from '#pki/staged-authorities.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { Random } from '#platform/random.ts';
@@ -42,6 +44,7 @@ import { openSecretsEncryption, type SecretsEncryption } from './secrets-encrypt
 import type { SecuritySettings } from './security-args.ts';
 import { securityFileTasks } from './security-files.ts';
 import { startThread } from './threads.ts';
+import { createTokenRotation } from './token-rotation.ts';
 import { buildInfo, gitVersion } from './version.ts';
 
 export interface Platform {
@@ -65,6 +68,7 @@ export interface ControlPlane {
   readonly closeAudit: () => Promise<void>;
   /** Keys and certificates as they are now. */
   readonly pki: () => Pki;
+  readonly tokens: () => ServerTokens;
   /** Puts renewed certificates into use. */
   readonly usePki: (pki: Pki) => void;
   readonly pkiOptions: () => Omit<PkiOptions, 'now'>;
@@ -101,7 +105,6 @@ function pkiOptionsOf(config: ServerConfig): Omit<PkiOptions, 'now'> {
     names: [config.advertiseAddress, config.node.ip, config.node.name, ...listening, ...config.tlsSans],
     serviceIps: services === undefined ? [] : [cidrAddress(services, 1n)],
     clusterDomain: config.clusterDomain,
-    ...(config.token === undefined ? {} : { token: config.token }),
   };
 }
 
@@ -131,8 +134,11 @@ export async function createControlPlane(
   mkdirSync(dirname(where.database), { recursive: true, mode: 0o700 });
   const pkiOptions = pkiOptionsOf(config);
   const { security } = settings;
+  const staged = await useStagedAuthorities(where.server);
+  if (staged.length > 0) log.info('authorities were replaced', { files: staged });
   const [firstPki, bareStore] = await Promise.all([
-    ensurePki(where.server, { ...pkiOptions, now: clock.now() }),
+    // The token only now: later it may have been rotated.
+    ensurePki(where.server, { ...pkiOptions, ...(config.token === undefined ? {} : { token: config.token }), now: clock.now() }),
     createSqliteStore(
       {
         file: where.database,
@@ -155,6 +161,7 @@ export async function createControlPlane(
   const audit = security.audit === undefined ? undefined : await openAudit(security.audit, { clock, log: log.child('audit') });
   let pki = firstPki;
   let authorities = authoritiesOf(firstPki);
+  const rotation = createTokenRotation(where.server, firstPki.tokens, () => pki.serverCa.certPem, log.child('token'));
   const accountKeysOf = ({ serviceAccountKeys: own }: Pki) => ({
     signing: own.signing,
     verifying: [...own.verifying, ...security.accountKeys],
@@ -176,7 +183,7 @@ export async function createControlPlane(
       requestHeaderCa: () => pki.requestHeaderCa.certPem,
       serviceAccountKeys: () => accountKeys,
       keyId: keyIdOf,
-      joinPasswords: () => ({ server: pki.serverPassword, agent: pki.agentPassword }),
+      joinPasswords: () => ({ server: rotation.tokens().serverPassword, agent: rotation.tokens().agentPassword }),
     },
     {
       issuers: settings.issuers,
@@ -217,7 +224,7 @@ export async function createControlPlane(
     subresources: [...auth.subresources, ...nodeSubresources(tunnel)],
     reviews: auth.reviews,
     computed: [componentStatusReader(() => componentChecks(health.readiness, { store, cache, clock }))],
-    extraRoutes: [...auth.routes, ...tunnel.routes, ...encryption.routes, ...flowControl.routes],
+    extraRoutes: [...auth.routes, ...tunnel.routes, ...encryption.routes, ...rotation.routes, ...flowControl.routes],
     clock,
     random,
     log: log.child('apiserver'),
@@ -251,6 +258,7 @@ export async function createControlPlane(
     fileTasks,
     closeAudit: async () => await audit?.close(),
     pki: () => pki,
+    tokens: rotation.tokens,
     usePki: (renewed) => {
       pki = renewed;
       authorities = authoritiesOf(renewed);

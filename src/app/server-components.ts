@@ -187,13 +187,13 @@ const agent: ServerComponent = {
   enabled: (config) => !config.disableAgent,
   create: ({ config, plane, platform }) =>
     createAgentThread(
-      {
+      () => ({
         dataDir: config.dataDir,
         debug: config.debug,
         node: config.node,
         server: loopback(config),
-        token: plane.pki().nodeToken,
-      },
+        token: plane.tokens().nodeToken,
+      }),
       platform.log.child('agent'),
     ),
 };

@@ -2,6 +2,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { type AltNames, type ExtendedUsageName, firstCertificate, issueCertificate, noAltNames, readCertificate } from '#lib/x509.ts';
+import { certificatesOf } from '#lib/x509-chain.ts';
 import { readText, writeAtomically } from './files.ts';
 
 const dayMs = 24 * 3600 * 1000;
@@ -39,7 +40,8 @@ export function renewalTime(certPem: string): number {
   return from + ((Date.parse(cert.validTo) - from) * 2) / 3;
 }
 
-function belongTogether(certPem: string, key: KeyObject): boolean {
+/** Whether the first certificate of a text is that of a key. */
+export function belongTogether(certPem: string, key: KeyObject): boolean {
   try {
     return new X509Certificate(certPem).checkPrivateKey(key);
   } catch {
@@ -66,8 +68,8 @@ export async function ensureAuthority(dir: string, name: string, now: number): P
   if (certText !== undefined) {
     const renewAt = renewalTime(certText);
     // An authority of somebody else's is theirs to renew.
-    const ownName = readCertificate(firstCertificate(certText)).subject.commonName.startsWith('k3ts-');
-    if (renewAt > now || !ownName) return { certPem: certText, keyPem, certPath, keyPath, renewAt, issued: false };
+    const own = readCertificate(firstCertificate(certText)).subject.commonName.startsWith('k3ts-') && certificatesOf(certText).length === 1;
+    if (renewAt > now || !own) return { certPem: certText, keyPem, certPath, keyPath, renewAt, issued: false };
   }
   const commonName =
     certText === undefined ? `k3ts-${name}@${Math.floor(now / 1000)}` : readCertificate(firstCertificate(certText)).subject.commonName;

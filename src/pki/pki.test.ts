@@ -43,7 +43,7 @@ test('a warm start issues nothing and keeps the tokens', async () => {
   const second = await ensurePki(dir, { ...options, now: start + 100 * day });
   expect(second.issued).toEqual([]);
   expect(second.serving.certPem).toBe(first.serving.certPem);
-  expect(second.nodeToken).toBe(first.nodeToken);
+  expect(second.tokens).toEqual(first.tokens);
   expect(keyIdOf(second.serviceAccountKeys.signing)).toBe(keyIdOf(first.serviceAccountKeys.signing));
 });
 
@@ -99,8 +99,8 @@ test('a damaged leaf is replaced; a damaged authority is an error and stays as i
 
 test('a given token is kept, short or full; one of another cluster is refused', async () => {
   const pki = await ensurePki(dir, { ...options, token: 'secret', agentToken: 'agents-only' });
-  expect(pki.nodeToken).toMatch(/^K10[0-9a-f]{64}::node:agents-only$/);
-  expect((await ensurePki(dir, { ...options, token: pki.serverToken })).serverPassword).toBe('secret');
+  expect(pki.tokens.nodeToken).toMatch(/^K10[0-9a-f]{64}::node:agents-only$/);
+  expect((await ensurePki(dir, { ...options, token: pki.tokens.serverToken })).tokens.serverPassword).toBe('secret');
   await expect(ensurePki(dir, { ...options, token: `K10${'0'.repeat(64)}::server:secret` })).rejects.toThrow('another cluster');
 });
 

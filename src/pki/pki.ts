@@ -1,5 +1,4 @@
 /** Everything secret that a server makes for itself, in <data dir>/server: authorities, certificates, keys, tokens. */
-import { randomBytes } from 'node:crypto';
 import { chmod, mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -8,9 +7,8 @@ import { type AltNames, noAltNames } from '#lib/x509.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import { ensureAuthority, ensureLeaf, type KeyPair } from './certificates.ts';
-import { readText, writeAtomically } from './files.ts';
+import { ensureServerTokens, type ServerTokens } from './server-tokens.ts';
 import { ensureServiceAccountKeys, type ServiceAccountKeys } from './service-account-keys.ts';
-import { formatToken, parseToken, trustsAuthority } from './tokens.ts';
 
 export interface PkiOptions {
   /** Addresses and names under which this server is reached: advertise address, node IPs, host name, --tls-san. */
@@ -40,11 +38,7 @@ export interface Pki {
   /** With which the server identifies itself to aggregated API servers. */
   readonly authProxy: KeyPair;
   readonly serviceAccountKeys: ServiceAccountKeys;
-  readonly serverPassword: string;
-  readonly agentPassword: string;
-  /** Full join tokens. */
-  readonly serverToken: string;
-  readonly nodeToken: string;
+  readonly tokens: ServerTokens;
   readonly tlsDir: string;
   /** When ensurePki is to be called again. */
   readonly renewAt: number;
@@ -71,36 +65,10 @@ export function servingNames(options: Pick<PkiOptions, 'names' | 'serviceIps' | 
   return { ...noAltNames, dns: unique.filter((n) => parseIp(n) === undefined), ip: unique.filter((n) => parseIp(n) !== undefined) };
 }
 
-interface Tokens {
-  readonly serverPassword: string;
-  readonly agentPassword: string;
-}
-
-async function ensureTokens(dir: string, options: PkiOptions, caPem: string): Promise<Tokens> {
-  const tokenFile = join(dir, 'token');
-  const stored = await readText(tokenFile);
-  const given = options.token ?? stored;
-  const parsed = given === undefined ? undefined : parseToken(given);
-  if (options.token !== undefined && parsed !== undefined && !trustsAuthority(parsed, caPem))
-    throw new Error("--token was made for another cluster: its hash is not that of this server's authority");
-  const serverPassword = parsed?.password ?? randomBytes(16).toString('hex');
-  const agentPassword = options.agentToken === undefined ? serverPassword : parseToken(options.agentToken).password;
-  const files: readonly (readonly [string, string])[] = [
-    [tokenFile, `${formatToken(caPem, 'server', serverPassword)}\n`],
-    [join(dir, 'node-token'), `${formatToken(caPem, 'node', agentPassword)}\n`],
-  ];
-  await Promise.all(
-    files.map(async ([path, text]) => {
-      if ((await readText(path)) !== text) await writeAtomically(path, text);
-    }),
-  );
-  return { serverPassword, agentPassword };
-}
-
 /**
  * Makes what is missing or due and reads the rest. `dir` is <data dir>/server. Cheap when nothing is due, so it is
  * called again for renewal and whenever the addresses change. Throws when an authority's files are damaged or the given
- * token belongs to another cluster.
+ * token is not that of this server.
  */
 export async function ensurePki(dir: string, options: PkiOptions): Promise<Pki> {
   const tlsDir = join(dir, 'tls');
@@ -125,15 +93,13 @@ export async function ensurePki(dir: string, options: PkiOptions): Promise<Pki> 
     client('client-admin', 'system:admin', ['system:masters'], clientCa),
     client('client-supervisor', 'system:k3ts-supervisor', ['system:masters'], clientCa),
     client('client-auth-proxy', 'system:auth-proxy', [], requestHeaderCa),
-    ensureTokens(dir, options, serverCa.certPem),
+    ensureServerTokens(dir, options, serverCa.certPem),
   ]);
   const pairs = { serverCa, clientCa, requestHeaderCa, serving, admin, supervisor, authProxy };
   return {
     ...pairs,
     serviceAccountKeys,
-    ...tokens,
-    serverToken: formatToken(serverCa.certPem, 'server', tokens.serverPassword),
-    nodeToken: formatToken(serverCa.certPem, 'node', tokens.agentPassword),
+    tokens,
     tlsDir,
     renewAt: Math.min(...Object.values(pairs).map((p) => p.renewAt)),
     issued: Object.entries(pairs).flatMap(([name, pair]) => (pair.issued ? [name] : [])),

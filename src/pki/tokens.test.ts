@@ -1,5 +1,7 @@
+import { createHash, X509Certificate } from 'node:crypto';
 import { expect, test } from 'vitest';
-import { formatToken, parseToken, trustsAuthority } from './tokens.ts';
+import { testAuthority } from './testing.ts';
+import { caHash, formatToken, parseToken, trustsAuthority } from './tokens.ts';
 
 const hash = 'a'.repeat(64);
 
@@ -20,4 +22,13 @@ test('a token trusts the authority it was made for and no other', () => {
   const token = parseToken(formatToken('PEM', 'node', 'x'));
   expect(trustsAuthority(token, 'PEM')).toBe(true);
   expect(trustsAuthority(token, 'other')).toBe(false);
+});
+
+test('of several certificates a token names the root, so that an authority below the same root may take the place of another', () => {
+  const root = testAuthority('root');
+  const [one, other] = [testAuthority('one', root), testAuthority('other', root)];
+  const hash = caHash(one.certPem + root.certPem);
+  expect(hash).toBe(createHash('sha256').update(new X509Certificate(root.certPem).raw).digest('hex'));
+  expect(caHash(other.certPem + root.certPem)).toBe(hash);
+  expect(caHash(root.certPem)).toBe(createHash('sha256').update(root.certPem).digest('hex'));
 });

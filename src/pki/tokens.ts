@@ -1,8 +1,9 @@
-/** The token with which nodes join: K10<SHA-256 of the authority's PEM file>::<user>:<password>. */
+/** The token with which nodes join: K10<SHA-256 of the authority>::<user>:<password>. */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { certificatesOf, rootOf } from '#lib/x509-chain.ts';
 
 export interface JoinToken {
-  /** Hexadecimal SHA-256 of what /cacerts answers; absent in the short form. */
+  /** caHash of what /cacerts answers; absent in the short form. */
   readonly caHash?: string;
   readonly user?: string;
   readonly password: string;
@@ -32,7 +33,17 @@ function fail(): never {
   throw new Error('invalid token: the password is missing');
 }
 
-export const caHash = (caPem: string): string => createHash('sha256').update(caPem).digest('hex');
+/**
+ * What a token says of the authority: the SHA-256 of its PEM text, or, of several certificates, that of the root that the first of them
+ * leads up to, so that an authority below the same root may be replaced. K3s clientaccess hashCA.
+ */
+export function caHash(caPem: string): string {
+  const [first, ...others] = certificatesOf(caPem);
+  const root = first === undefined || others.length === 0 ? undefined : rootOf(first, others);
+  return createHash('sha256')
+    .update(root?.raw ?? caPem)
+    .digest('hex');
+}
 
 /** The full form. */
 export const formatToken = (caPem: string, user: string, password: string): string => `K10${caHash(caPem)}::${user}:${password}`;

@@ -41,13 +41,30 @@ export interface ServerNode {
   readonly inside: (file: string, args: readonly string[], input?: string) => Promise<Output>;
   /** Builds an image and puts it into the node's containerd. */
   readonly addImage: (spec: ImageSpec) => Promise<void>;
-  readonly nodeReady: (timeoutMs?: number) => Promise<void>;
+  /** Of this server's own node unless another is named. */
+  readonly nodeReady: (of?: string, timeoutMs?: number) => Promise<void>;
+}
+
+/** The built executable, running as an agent on a host of its own. */
+export interface AgentNode {
+  readonly host: Host;
+  readonly dataDir: string;
+  /** Starts (again) with a token; does not wait for the node. */
+  readonly start: (token: string) => void;
+  /** Ends the k3ts process and gives its exit code; containers stay. */
+  readonly stop: (signal: NodeJS.Signals) => Promise<number | null>;
+  readonly running: () => boolean;
+  readonly log: () => string;
+  /** Builds an image and puts it into the node's containerd. */
+  readonly addImage: (spec: ImageSpec) => Promise<void>;
 }
 
 export interface Scenario extends AsyncDisposable {
   readonly lan: Lan;
   readonly cleanup: Cleanup;
   readonly addServer: (name: string, args?: readonly string[]) => Promise<ServerNode>;
+  /** A host whose agent joins a server once it is started. */
+  readonly addAgent: (name: string, server: ServerNode) => Promise<AgentNode>;
 }
 
 /** Everything that a scenario makes goes when it is disposed, also when it failed. */
@@ -59,6 +76,7 @@ export async function createScenario(): Promise<Scenario> {
       lan,
       cleanup,
       addServer: (name, args = []) => addServer(lan, cleanup, name, args),
+      addAgent: (name, server) => addAgent(lan, cleanup, name, server),
       [Symbol.asyncDispose]: () => cleanup.run(),
     };
   } catch (error) {
@@ -67,22 +85,78 @@ export async function createScenario(): Promise<Scenario> {
   }
 }
 
-async function addServer(lan: Lan, cleanup: Cleanup, name: string, args: readonly string[]): Promise<ServerNode> {
+interface Machine {
+  readonly host: Host;
+  readonly folder: string;
+  readonly dataDir: string;
+  readonly containerdSocket: string;
+  readonly child: () => ChildProcess | undefined;
+  /** Runs the executable until `stop`, its output in the log. */
+  readonly start: (words: readonly string[]) => void;
+  readonly stop: (signal: NodeJS.Signals) => Promise<void>;
+  readonly log: () => string;
+  readonly addImage: (spec: ImageSpec) => Promise<void>;
+}
+
+/** A host on which the executable runs with a data directory of its own. */
+async function addMachine(lan: Lan, cleanup: Cleanup, name: string): Promise<Machine> {
   const host = await lan.addHost(name);
   // Unix socket paths are short: 108 bytes at most.
   const folder = mkdtempSync(join(tmpdir(), `k3ts-${name}-`));
   const dataDir = join(folder, 'data');
   mkdirSync(dataDir);
-  const kubeconfig = join(folder, 'kubeconfig.yaml');
   const logFile = join(folder, 'log');
   const [enter = '', ...enterArgs] = host.enter;
-  const tools = clientTools();
+  const containerdSocket = join(dataDir, 'run/containerd/containerd.sock');
   let child: ChildProcess | undefined;
+  const stop = async (signal: NodeJS.Signals): Promise<void> => {
+    if (child !== undefined) await end(child, signal);
+  };
   cleanup.add(`data of ${name}`, async () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
   cleanup.add(`containers of ${name}`, () => must(enter, [...enterArgs, executable, 'killall', '--data-dir', dataDir]));
-  cleanup.add(`server ${name}`, async () => {
-    if (child !== undefined) await end(child, 'SIGTERM');
-  });
+  cleanup.add(`k3ts on ${name}`, () => stop('SIGTERM'));
+  return {
+    host,
+    folder,
+    dataDir,
+    containerdSocket,
+    child: () => child,
+    start: (words) => {
+      const log = openSync(logFile, 'a');
+      child = spawn(enter, [...enterArgs, executable, ...words], { stdio: ['ignore', log, log] });
+      closeSync(log);
+    },
+    stop,
+    log: () => readFileSync(logFile, 'utf8'),
+    addImage: async (spec) => {
+      const archive = await buildImage(spec, folder);
+      await must('ctr', ['--address', containerdSocket, '--namespace', 'k8s.io', 'images', 'import', archive]);
+    },
+  };
+}
+
+async function addAgent(lan: Lan, cleanup: Cleanup, name: string, server: ServerNode): Promise<AgentNode> {
+  const { host, dataDir, child, start, stop, log, addImage } = await addMachine(lan, cleanup, name);
+  const words = ['agent', '--server', server.url, '--data-dir', dataDir, '--node-name', name, '--node-ip', host.address];
+  return {
+    host,
+    dataDir,
+    start: (token) => start([...words, '--token', token]),
+    stop: async (signal) => {
+      await stop(signal);
+      return child()?.exitCode ?? null;
+    },
+    running: () => child()?.exitCode === null,
+    log,
+    addImage,
+  };
+}
+
+async function addServer(lan: Lan, cleanup: Cleanup, name: string, args: readonly string[]): Promise<ServerNode> {
+  const { host, folder, dataDir, containerdSocket, child, start, stop, log, addImage } = await addMachine(lan, cleanup, name);
+  const kubeconfig = join(folder, 'kubeconfig.yaml');
+  const [enter = '', ...enterArgs] = host.enter;
+  const tools = clientTools();
 
   const kubectl = (words: readonly string[], input?: string): Promise<Output> =>
     run(enter, [...enterArgs, tools.kubectl, `--kubeconfig=${kubeconfig}`, ...words], {
@@ -99,42 +173,21 @@ async function addServer(lan: Lan, cleanup: Cleanup, name: string, args: readonl
     folder,
     dataDir,
     kubeconfig,
-    containerdSocket: join(dataDir, 'run/containerd/containerd.sock'),
+    containerdSocket,
     url: `https://${host.address}:6443`,
-    pid: () => child?.pid ?? -1,
-    log: () => readFileSync(logFile, 'utf8'),
+    pid: () => child()?.pid ?? -1,
+    log,
     start: async (extraArgs = []) => {
-      const log = openSync(logFile, 'a');
-      child = spawn(
-        enter,
-        [
-          ...enterArgs,
-          executable,
-          'server',
-          '--data-dir',
-          dataDir,
-          '--write-kubeconfig',
-          kubeconfig,
-          '--node-name',
-          name,
-          '--node-ip',
-          host.address,
-          ...args,
-          ...extraArgs,
-        ],
-        { stdio: ['ignore', log, log] },
-      );
-      closeSync(log);
+      const own = ['--data-dir', dataDir, '--write-kubeconfig', kubeconfig, '--node-name', name, '--node-ip', host.address];
+      start(['server', ...own, ...args, ...extraArgs]);
       await eventually(`server ${name} is ready`, async () => {
-        if (child?.exitCode !== null) throw new Error(`k3ts ended: ${node.log().slice(-3000)}`);
+        if (child()?.exitCode !== null) throw new Error(`k3ts ended: ${log().slice(-3000)}`);
         return (await kubectl(['get', '--raw', '/readyz'])).stdout === 'ok' ? true : undefined;
       }).catch((error: unknown) => {
         throw new Error(`${String(error)}\n${node.log().slice(-5000)}`);
       });
     },
-    stop: async (signal) => {
-      if (child !== undefined) await end(child, signal);
-    },
+    stop,
     forget: async () => {
       await must(enter, [...enterArgs, executable, 'killall', '--data-dir', dataDir]);
       for (const name of ['server', 'agent', 'run']) rmSync(join(dataDir, name), { recursive: true, force: true });
@@ -142,18 +195,15 @@ async function addServer(lan: Lan, cleanup: Cleanup, name: string, args: readonl
     kubectl,
     ok,
     inside: (file, words, input) => run(enter, [...enterArgs, file, ...words], input === undefined ? {} : { input }),
-    addImage: async (spec) => {
-      const archive = await buildImage(spec, folder);
-      await must('ctr', ['--address', node.containerdSocket, '--namespace', 'k8s.io', 'images', 'import', archive]);
-    },
-    nodeReady: async (timeoutMs = 60_000) => {
+    addImage,
+    nodeReady: async (of = name, timeoutMs = 60_000) => {
+      const path = 'jsonpath={.status.conditions[?(@.type=="Ready")].status}';
       await eventually(
-        `node ${name} is Ready`,
-        async () =>
-          (await ok(['get', 'node', name, '-o', 'jsonpath={.status.conditions[?(@.type=="Ready")].status}'])) === 'True' ? true : undefined,
+        `node ${of} is Ready`,
+        async () => ((await ok(['get', 'node', of, '-o', path])) === 'True' ? true : undefined),
         timeoutMs,
       ).catch((error: unknown) => {
-        throw new Error(`${String(error)}\n${node.log().slice(-5000)}`);
+        throw new Error(`${String(error)}\n${log().slice(-5000)}`);
       });
     },
   };

@@ -1,12 +1,8 @@
-/** Two nodes: where pods go, how they find and reach each other, and who may not. */
-import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { buildImage } from '../harness/image.ts';
-import { end, eventually, must } from '../harness/machine.ts';
-import { createScenario, executable, type Scenario, type ServerNode } from '../harness/node.ts';
+import { eventually } from '../harness/machine.ts';
+import { createScenario, type Scenario, type ServerNode } from '../harness/node.ts';
 
 const image = {
   name: 'example.test/who:1',
@@ -79,66 +75,32 @@ let scenario: Scenario;
 let node: ServerNode;
 let agentAddress = '';
 
-/** Joins a second host as a node. */
-async function addAgent(name: string): Promise<void> {
-  const host = await scenario.lan.addHost(name);
-  agentAddress = host.address;
-  const folder = mkdtempSync(join(tmpdir(), `k3ts-${name}-`));
-  const dataDir = join(folder, 'data');
-  mkdirSync(dataDir);
-  const [enter = '', ...enterArgs] = host.enter;
-  scenario.cleanup.add(`data of ${name}`, async () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
-  scenario.cleanup.add(`containers of ${name}`, () => must(enter, [...enterArgs, executable, 'killall', '--data-dir', dataDir]));
-  const token = readFileSync(join(node.dataDir, 'server/node-token'), 'utf8').trim();
-  const log = openSync(join(folder, 'log'), 'a');
-  const words = ['agent', '--server', node.url, '--token', token, '--data-dir', dataDir, '--node-name', name, '--node-ip', host.address];
-  const child = spawn(enter, [...enterArgs, executable, ...words], { stdio: ['ignore', log, log] });
-  closeSync(log);
-  scenario.cleanup.add(`agent ${name}`, () => end(child, 'SIGTERM'));
-  const ready = async (): Promise<true | undefined> => {
-    const path = 'jsonpath={.status.conditions[?(@.type=="Ready")].status}';
-    return (await node.ok(['get', 'node', name, '-o', path])) === 'True' ? true : undefined;
-  };
-  await eventually(`node ${name} is Ready`, ready).catch((error: unknown) => {
-    throw new Error(`${String(error)}\n${readFileSync(join(folder, 'log'), 'utf8').slice(-5000)}`);
-  });
-  const archive = await buildImage(image, folder);
-  const socket = join(dataDir, 'run/containerd/containerd.sock');
-  await must('ctr', ['--address', socket, '--namespace', 'k8s.io', 'images', 'import', archive]);
-}
-
 beforeAll(async () => {
   scenario = await createScenario();
   node = await scenario.addServer('n1');
   await node.start();
   await node.nodeReady();
   await node.addImage(image);
-  await addAgent('n2');
+  const agent = await scenario.addAgent('n2', node);
+  agentAddress = agent.host.address;
+  agent.start(readFileSync(join(node.dataDir, 'server/node-token'), 'utf8').trim());
+  await node.nodeReady('n2').catch((error: unknown) => {
+    throw new Error(`${String(error)}\n${agent.log().slice(-5000)}`);
+  });
+  await agent.addImage(image);
 });
 afterAll(async () => {
   await scenario?.[Symbol.asyncDispose]();
 });
 
 test('a host with a wrong token keeps asking, and its log says that the token is refused', async () => {
-  const host = await scenario.lan.addHost('n3');
-  const folder = mkdtempSync(join(tmpdir(), 'k3ts-n3-'));
-  const [enter = '', ...enterArgs] = host.enter;
-  scenario.cleanup.add('data of n3', async () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
-  scenario.cleanup.add('containers of n3', () => must(enter, [...enterArgs, executable, 'killall', '--data-dir', folder]));
-  const log = openSync(join(folder, 'log'), 'a');
-  const words = ['agent', '--server', node.url, '--token', 'wrong', '--data-dir', folder, '--node-name', 'n3', '--node-ip', host.address];
-  const child = spawn(enter, [...enterArgs, executable, ...words], { stdio: ['ignore', log, log] });
-  closeSync(log);
-  scenario.cleanup.add('agent n3', () => end(child, 'SIGTERM'));
-  await eventually('the log says why', async () =>
-    readFileSync(join(folder, 'log'), 'utf8').includes('the server refuses the token') ? true : undefined,
-  );
-  await eventually('containerd is up, so that only the join is left', async () =>
-    readFileSync(join(folder, 'log'), 'utf8').includes('imported images') ? true : undefined,
-  );
-  expect(child.exitCode).toBeNull();
-  await end(child, 'SIGTERM');
-  expect(child.exitCode).toBe(0);
+  const agent = await scenario.addAgent('n3', node);
+  agent.start('wrong');
+  const logged = (text: string) => async (): Promise<true | undefined> => (agent.log().includes(text) ? true : undefined);
+  await eventually('the log says why', logged('the server refuses the token'));
+  await eventually('containerd is up, so that only the join is left', logged('imported images'));
+  expect(agent.running()).toBe(true);
+  expect(await agent.stop('SIGTERM')).toBe(0);
 });
 
 const net = (...args: string[]): Promise<string> => node.ok(['-n', 'net', ...args]);

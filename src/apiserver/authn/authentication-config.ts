@@ -7,10 +7,10 @@ import { typeBuilder } from '#kube/cel-type.ts';
 import type { Schema } from '#kube/schema.ts';
 import type { FieldError } from '#kube/status-error.ts';
 import { fieldDuplicate, fieldInvalid, fieldNotSupported, fieldRequired, fieldTooMany } from '#kube/validation/field-error.ts';
+import { certificatesOf } from '#lib/x509-chain.ts';
 import { type Fields, readBoolean, readConfig, readFields, readList, readText, refuse } from '../config-fields.ts';
 import type { UserInfo } from '../contract.ts';
 import type { ClaimExpression, ClaimMapping, ClaimRules, ValidationRule } from './claims.ts';
-import { authoritiesOf } from './client-certificate.ts';
 import { type OidcIssuer, oidcAlgorithms } from './oidc.ts';
 
 export interface AuthenticationConfiguration {
@@ -104,7 +104,7 @@ function checkAudiences(r: Reading, issuer: Fields, path: string): readonly stri
 function checkAuthority(r: Reading, pem: string, path: string): void {
   if (pem === '') return;
   try {
-    if (authoritiesOf(pem).length > 0) return;
+    if (certificatesOf(pem).length > 0) return;
   } catch {
     // Told below.
   }

@@ -3,6 +3,7 @@ import { SignJWT } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { configMaps, secrets } from '#kube/refs.ts';
 import { type ExtendedUsageName, firstCertificate, issueCertificate } from '#lib/x509.ts';
+import { certificatesOf } from '#lib/x509-chain.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
 import { memoryLogger } from '#platform/log.ts';
 import { builtinKinds } from '#resources/index.ts';
@@ -11,7 +12,7 @@ import { type SigningKeys, serviceAccountTokens, signBoundToken, signLegacyToken
 import { testObjects } from '../test-objects.ts';
 import { createAuthenticator } from './authenticator.ts';
 import { bootstrapTokens } from './bootstrap-tokens.ts';
-import { authoritiesOf, clientCertificates } from './client-certificate.ts';
+import { clientCertificates } from './client-certificate.ts';
 import { legacyTokens } from './legacy-tokens.ts';
 import { requestHeaderAuthenticator } from './request-header.ts';
 import { parseTokenFile, staticTokens } from './static-tokens.ts';
@@ -88,8 +89,8 @@ async function setUp() {
   });
   const authenticate = createAuthenticator({
     requests: [
-      requestHeaderAuthenticator({ authorities: () => authoritiesOf(proxyCa.certPem), allowedNames: ['system:auth-proxy'] }, clock),
-      clientCertificates(() => authoritiesOf(clientCa.certPem), clock),
+      requestHeaderAuthenticator({ authorities: () => certificatesOf(proxyCa.certPem), allowedNames: ['system:auth-proxy'] }, clock),
+      clientCertificates(() => certificatesOf(clientCa.certPem), clock),
     ],
     tokens: [
       staticTokens(parseTokenFile('tok1,alice,u1,"dev,ops"\n')),
@@ -509,5 +510,5 @@ describe('constrained impersonation', () => {
 });
 
 test('authorities of a bundle are all read', () => {
-  expect(authoritiesOf(clientCa.certPem + proxyCa.certPem).map((c) => c instanceof X509Certificate)).toEqual([true, true]);
+  expect(certificatesOf(clientCa.certPem + proxyCa.certPem).map((c) => c instanceof X509Certificate)).toEqual([true, true]);
 });

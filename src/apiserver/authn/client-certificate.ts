@@ -1,15 +1,10 @@
 /** Client certificates: the common name is the user, organizations are groups. k8s.io/apiserver authentication/request/x509. */
 import { createHash, X509Certificate } from 'node:crypto';
-import { pemBlocks } from '#lib/pem.ts';
 import { type DistinguishedName, extendedUsages, readCertificate } from '#lib/x509.ts';
+import { signedBy } from '#lib/x509-chain.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { AuthnRequest, UserInfo } from '../contract.ts';
 import type { RequestAuthenticator } from './types.ts';
-
-export const authoritiesOf = (pem: string): readonly X509Certificate[] =>
-  pemBlocks(pem)
-    .filter((b) => b.label === 'CERTIFICATE')
-    .map((b) => new X509Certificate(b.text));
 
 interface Validity {
   readonly from: number;
@@ -23,8 +18,6 @@ export interface PeerChain {
   readonly cert: X509Certificate;
   readonly intermediates: readonly X509Certificate[];
 }
-
-const signedBy = (cert: X509Certificate, issuer: X509Certificate): boolean => cert.checkIssued(issuer) && cert.verify(issuer.publicKey);
 
 function checkDates(cert: X509Certificate, now: number): void {
   const { from, to } = validityOf(cert);
