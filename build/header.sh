@@ -37,5 +37,6 @@ export NODE_COMPILE_CACHE="$home/cache"
 export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$home/native"
 # glibc gives each thread an arena of its own, and each keeps what was freed in it.
 export MALLOC_ARENA_MAX=2
-# Room for new objects: V8's own choice grows to 96 MB under load and stays resident for long.
-exec "$home/bin/node" --max-semi-space-size=4 --disable-warning=ExperimentalWarning "$home/lib/main.mjs" "$@"
+# Room for new objects: V8's own choice grows to 96 MB under load and stays resident for long. The collector is exposed for
+# src/platform/memory.ts.
+exec "$home/bin/node" --max-semi-space-size=4 --expose-gc --disable-warning=ExperimentalWarning "$home/lib/main.mjs" "$@"

@@ -1,8 +1,7 @@
 import { expect, test } from 'vitest';
 import { builtinKinds } from '#resources/index.ts';
 import { componentStatusReader } from './component-status.ts';
-import { render } from './http/render.ts';
-import { startTestServer } from './testing.ts';
+import { bodyOf, startTestServer } from './testing.ts';
 
 const path = '/api/v1/componentstatuses';
 
@@ -27,10 +26,7 @@ const healthy = (name: string) => ({
 async function read(query: string, as?: 'Table'): Promise<unknown> {
   const t = await withComponents();
   const response = await t.call('GET', `${path}${query}`);
-  if (response.type !== 'list' && response.type !== 'entry') throw new Error(`${query} gives ${response.type}`);
-  const representation = { media: 'application/json', as, asVersion: 'v1' } as const;
-  const { body } = render(response, { representation, pretty: false, now: new Date(0), includeObject: 'None' });
-  return JSON.parse(Buffer.concat([...body]).toString('utf8'));
+  return JSON.parse((await bodyOf(response, { representation: { as }, includeObject: 'None' })).toString('utf8'));
 }
 
 test('components that work are Healthy, those that say what is wrong are not, of those that do not answer nothing is known', async () => {

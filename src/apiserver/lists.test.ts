@@ -5,18 +5,10 @@ import { memoryLogger } from '#platform/log.ts';
 import { builtinKinds } from '#resources/index.ts';
 import { createMemoryStore } from '#store/drivers/memory/memory-store.ts';
 import { createWatchCache } from '#store/watch-cache.ts';
-import { render } from './http/render.ts';
-import { startTestServer, type TestServer } from './testing.ts';
+import { bodyOf, startTestServer, type TestServer } from './testing.ts';
 import { parseServed, presentStored } from './view.ts';
 
 const maps = '/api/v1/namespaces/default/configmaps';
-const plain = {
-  representation: { media: 'application/json', as: undefined, asVersion: '' },
-  pretty: false,
-  now: new Date(0),
-  includeObject: '',
-} as const;
-
 interface Shown {
   readonly status: number;
   readonly names?: string;
@@ -38,7 +30,7 @@ interface Body {
 async function ask(t: TestServer, query: string): Promise<Shown> {
   const response = await t.call('GET', `${maps}?${query}`);
   if (response.type !== 'list' && response.type !== 'object') throw new Error(response.type);
-  const body = JSON.parse(Buffer.concat([...render(response, plain).body]).toString('utf8')) as Body;
+  const body = JSON.parse((await bodyOf(response)).toString('utf8')) as Body;
   const { metadata, items, reason, message } = body;
   return {
     status: response.status,

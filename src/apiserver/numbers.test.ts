@@ -2,8 +2,7 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import { builtinKinds } from '#resources/index.ts';
 import type { ApiResponse } from './contract.ts';
-import { render } from './http/render.ts';
-import { startTestServer, type TestServer } from './testing.ts';
+import { bodyOf, startTestServer, type TestServer } from './testing.ts';
 
 const spec = {
   type: 'object',
@@ -40,17 +39,7 @@ const definition = {
 const things = '/apis/example.com/v1/namespaces/default/things';
 const thing = (text: string, name = 'a'): string =>
   `{"apiVersion":"example.com/v1","kind":"Thing","metadata":{"name":"${name}"},"spec":${text}}`;
-const plain = {
-  representation: { media: 'application/json', as: undefined, asVersion: '' },
-  pretty: false,
-  now: new Date(0),
-  includeObject: '',
-} as const;
-const shown = (r: ApiResponse, as?: 'Table'): string => {
-  if (r.type !== 'entry' && r.type !== 'list' && r.type !== 'object') throw new Error(r.type);
-  const rendered = render(r, as === undefined ? plain : { ...plain, representation: { ...plain.representation, as, asVersion: 'v1' } });
-  return Buffer.concat([...rendered.body]).toString('utf8');
-};
+const shown = async (r: ApiResponse, as?: 'Table'): Promise<string> => (await bodyOf(r, { representation: { as } })).toString('utf8');
 const big = '9223372036854775807';
 
 describe('in a custom resource', () => {
@@ -64,9 +53,9 @@ describe('in a custom resource', () => {
   });
 
   test('an int64 is served as it was sent', async () => {
-    expect(shown(await t.call('GET', `${things}/a`))).toContain(`"spec":{"id":${big},"free":{"a":[-${big}]},"ratio":0.1}`);
-    expect(shown(await t.call('GET', things))).toContain(`"id":${big}`);
-    expect(shown(await t.call('GET', things), 'Table')).toContain(`"cells":["a",${big}]`);
+    expect(await shown(await t.call('GET', `${things}/a`))).toContain(`"spec":{"id":${big},"free":{"a":[-${big}]},"ratio":0.1}`);
+    expect(await shown(await t.call('GET', things))).toContain(`"id":${big}`);
+    expect(await shown(await t.call('GET', things), 'Table')).toContain(`"cells":["a",${big}]`);
   });
 
   test.each([
@@ -77,8 +66,8 @@ describe('in a custom resource', () => {
     ],
   ])('%s changes what it says and nothing else', async (type, body) => {
     const answer = await patch(body, type);
-    expect(shown(answer)).toContain(`"free":{"a":[-${big}],"b":9007199254740993}`);
-    expect(shown(answer)).toContain(`"id":${big}`);
+    expect(await shown(answer)).toContain(`"free":{"a":[-${big}],"b":9007199254740993}`);
+    expect(await shown(answer)).toContain(`"id":${big}`);
   });
 
   test('server-side apply has exact values and keys', async () => {
@@ -86,22 +75,24 @@ describe('in a custom resource', () => {
       thing(`{"keyed":[{"id":9007199254740993,"v":"x"},{"id":9007199254740992,"v":"y"}]}`),
       'application/apply-patch+yaml',
     );
-    expect(shown(applied)).toContain('"keyed":[{"id":9007199254740993,"v":"x"},{"id":9007199254740992,"v":"y"}]');
-    expect(shown(applied)).toContain('k:{\\"id\\":9007199254740993}');
+    expect(await shown(applied)).toContain('"keyed":[{"id":9007199254740993,"v":"x"},{"id":9007199254740992,"v":"y"}]');
+    expect(await shown(applied)).toContain('k:{\\"id\\":9007199254740993}');
   });
 
   test('YAML is as exact', async () => {
     const yaml = `apiVersion: example.com/v1\nkind: Thing\nmetadata: {name: yaml}\nspec: {id: ${big}}\n`;
-    expect(shown(await t.call('POST', things, yaml, { 'content-type': 'application/yaml' }))).toContain(`"id":${big}`);
+    expect(await shown(await t.call('POST', things, yaml, { 'content-type': 'application/yaml' }))).toContain(`"id":${big}`);
   });
 
   test('validation and rules see them', async () => {
-    expect(shown(await t.call('POST', things, thing(`{"id":-${big}}`, 'b')))).toContain('should be greater than or equal to 0');
-    expect(shown(await t.call('POST', things, thing('{"id":9007199254740992}', 'b')))).toContain('ids are odd');
+    expect(await shown(await t.call('POST', things, thing(`{"id":-${big}}`, 'b')))).toContain('should be greater than or equal to 0');
+    expect(await shown(await t.call('POST', things, thing('{"id":9007199254740992}', 'b')))).toContain('ids are odd');
   });
 
   test('what no int64 holds becomes a double, as in Go', async () => {
-    expect(shown(await t.call('POST', things, thing('{"free":{"n":18446744073709551616}}', 'c')))).toContain('"n":18446744073709552000');
+    expect(await shown(await t.call('POST', things, thing('{"free":{"n":18446744073709551616}}', 'c')))).toContain(
+      '"n":18446744073709552000',
+    );
     expect(await t.call('POST', things, thing('{"free":{"n":1e999}}', 'd'))).toMatchObject({ status: 400 });
   });
 });
@@ -132,7 +123,7 @@ describe('in a built-in kind', () => {
   test('quantities have all their digits', async () => {
     const t = await startTestServer(builtinKinds);
     const quota = '{"metadata":{"name":"a"},"spec":{"hard":{"requests.storage":9007199254740993,"count/pods":"9223372036854775807"}}}';
-    expect(shown(await t.call('POST', '/api/v1/namespaces/default/resourcequotas', quota))).toContain(
+    expect(await shown(await t.call('POST', '/api/v1/namespaces/default/resourcequotas', quota))).toContain(
       '"hard":{"requests.storage":"9007199254740993","count/pods":"9223372036854775807"}',
     );
   });

@@ -11,17 +11,10 @@ export interface TableContext {
 }
 
 /** PartialObjectMetadata of an object. */
-export const partialObject = (object: KubeObject, version: string): unknown => ({
+export const partialObject = (object: KubeObject, version: string) => ({
   kind: 'PartialObjectMetadata',
   apiVersion: `meta.k8s.io/${version}`,
   metadata: object.metadata,
-});
-
-export const partialList = (objects: readonly KubeObject[], metadata: unknown, version: string): unknown => ({
-  kind: 'PartialObjectMetadataList',
-  apiVersion: `meta.k8s.io/${version}`,
-  metadata,
-  items: objects.map((o) => partialObject(o, version)),
 });
 
 const defaultTable = {
@@ -45,22 +38,17 @@ const defaultTable = {
   completed: undefined,
 };
 
-/** A meta.k8s.io Table. Throws StatusError BadRequest for an unknown includeObject. */
-export function tableOf(def: KindDef, objects: readonly Stored[], metadata: unknown, context: TableContext, withColumns: boolean): unknown {
-  const { includeObject, now } = context;
+/** What a table says before its rows. Throws StatusError BadRequest for an unknown includeObject. */
+export function tableHead(def: KindDef, metadata: object, context: TableContext, withColumns: boolean) {
+  const { includeObject, representation } = context;
   if (includeObject !== '' && includeObject !== 'None' && includeObject !== 'Metadata' && includeObject !== 'Object')
     throw badRequest(`unrecognized includeObject value: ${JSON.stringify(includeObject)}`);
-  const table = def.table ?? defaultTable;
-  const inner = (object: Stored): Record<string, unknown> => {
-    if (includeObject === 'None') return {};
-    return { object: includeObject === 'Object' ? object : partialObject(object, context.representation.asVersion) };
-  };
   return {
     kind: 'Table',
-    apiVersion: `meta.k8s.io/${context.representation.asVersion}`,
+    apiVersion: `meta.k8s.io/${representation.asVersion}`,
     metadata,
     columnDefinitions: withColumns
-      ? table.columns.map((c) => ({
+      ? (def.table ?? defaultTable).columns.map((c) => ({
           name: c.name,
           type: c.type,
           format: ('format' in c ? c.format : undefined) ?? '',
@@ -68,13 +56,23 @@ export function tableOf(def: KindDef, objects: readonly Stored[], metadata: unkn
           priority: c.priority,
         }))
       : null,
-    rows: objects.map((object) => {
-      const completed = table.completed?.(object);
-      return {
-        cells: table.cells(object, now),
-        ...(completed === undefined ? {} : { conditions: [{ type: 'Completed', status: 'True', ...completed }] }),
-        ...inner(object),
-      };
-    }),
   };
+}
+
+/** The row of an object. */
+export function tableRow(def: KindDef, object: Stored, { now, includeObject, representation }: TableContext): object {
+  const table = def.table ?? defaultTable;
+  const completed = table.completed?.(object);
+  const inner = includeObject === 'Object' ? object : partialObject(object, representation.asVersion);
+  return {
+    cells: table.cells(object, now),
+    ...(completed === undefined ? {} : { conditions: [{ type: 'Completed', status: 'True', ...completed }] }),
+    ...(includeObject === 'None' ? {} : { object: inner }),
+  };
+}
+
+/** A meta.k8s.io Table of one object. Throws StatusError BadRequest for an unknown includeObject. */
+export function tableOf(def: KindDef, object: Stored, context: TableContext, withColumns: boolean): unknown {
+  const head = tableHead(def, { resourceVersion: object.metadata.resourceVersion }, context, withColumns);
+  return { ...head, rows: [tableRow(def, object, context)] };
 }

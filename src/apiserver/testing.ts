@@ -10,6 +10,8 @@ import { createMemoryStore } from '#store/drivers/memory/memory-store.ts';
 import { createWatchCache } from '#store/watch-cache.ts';
 import { createWebhookCaller } from './admission/webhook-client.ts';
 import type { ApiResponse } from './contract.ts';
+import type { Representation } from './http/negotiate.ts';
+import { type RenderContext, render } from './http/render.ts';
 import { createInProcessTransport, type InProcessTransport } from './in-process.ts';
 import { type ApiServer, type ApiServerOptions, createApiServer } from './server.ts';
 import { parseServed, presentStored } from './view.ts';
@@ -27,6 +29,24 @@ const testVersion = {
   compiler: '',
   platform: 'linux/amd64',
 };
+
+const plainJson: RenderContext = {
+  representation: { media: 'application/json', as: undefined, asVersion: 'v1' },
+  pretty: false,
+  now: new Date(0),
+  includeObject: '',
+};
+
+/** The body that a client gets: JSON, unless the context says otherwise. Throws for streams. */
+export async function bodyOf(
+  response: ApiResponse,
+  context: Partial<Omit<RenderContext, 'representation'>> & { readonly representation?: Partial<Representation> } = {},
+): Promise<Buffer> {
+  if (response.type !== 'entry' && response.type !== 'list' && response.type !== 'object') throw new Error(response.type);
+  const representation = { ...plainJson.representation, ...context.representation };
+  const { body } = await render(response, { ...plainJson, ...context, representation }, new AbortController().signal);
+  return Buffer.concat([...body]);
+}
 
 export interface TestServer {
   readonly server: ApiServer;

@@ -1,5 +1,6 @@
 import { realExec } from '#platform/exec.ts';
 import type { Logger } from '#platform/log.ts';
+import { tidyAfterStart } from '#platform/memory.ts';
 import { takeNotifySocket } from './notify.ts';
 
 export interface Runnable {
@@ -45,6 +46,7 @@ export async function runUntilSignal(log: Logger, create: () => Promise<Runnable
     runnable = await create();
     await runnable.start();
     await notifyReady();
+    tidyAfterStart();
   } catch (error) {
     if (ending) return;
     log.error(`cannot start: ${error instanceof Error ? error.message : String(error)}`, { error });

@@ -77,15 +77,25 @@ export class Reader {
   }
 }
 
-const firstSize = 1024;
+const firstSize = 8 * 1024;
+/** Larger buffers than this are not kept for the next message. */
+const spareSize = 256 * 1024;
+/** The buffer of the last writer that has finished: most messages are written into one that has grown already. */
+let spare: Buffer | undefined;
 
 /**
  * Writes a message from its end to its beginning, so that the length of what is nested is known when it is to be
  * written: fields come in descending order of their numbers.
  */
 export class Writer {
-  #buffer = Buffer.allocUnsafe(firstSize);
-  #at = firstSize;
+  #buffer: Buffer;
+  #at: number;
+
+  constructor() {
+    this.#buffer = spare ?? Buffer.allocUnsafeSlow(firstSize);
+    this.#at = this.#buffer.length;
+    spare = undefined;
+  }
 
   /** How many bytes there are so far. */
   length(): number {
@@ -95,26 +105,30 @@ export class Writer {
   #room(count: number): void {
     if (this.#at >= count) return;
     const used = this.length();
-    const bigger = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, used + count + firstSize));
+    const bigger = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, used + count + firstSize));
     this.#buffer.copy(bigger, bigger.length - used, this.#at);
     this.#at = bigger.length - used;
     this.#buffer = bigger;
   }
 
   varint(value: number): void {
+    if (value >= 0 && value < 0x80) {
+      this.#room(1);
+      this.#buffer[--this.#at] = value;
+      return;
+    }
     // Negative numbers take ten bytes, as in Go.
     let low = (value % 2 ** 32) >>> 0;
     let high = Math.floor(value / 2 ** 32) >>> 0;
-    const bytes: number[] = [];
-    while (high !== 0 || low > 0x7f) {
-      bytes.push((low & 0x7f) | 0x80);
+    const bits = high === 0 ? 32 - Math.clz32(low) : 64 - Math.clz32(high);
+    const count = Math.ceil(bits / 7);
+    this.#room(count);
+    this.#at -= count;
+    for (let i = 0; i < count; i++) {
+      this.#buffer[this.#at + i] = (low & 0x7f) | (i < count - 1 ? 0x80 : 0);
       low = ((low >>> 7) | (high << 25)) >>> 0;
       high >>>= 7;
     }
-    bytes.push(low);
-    this.#room(bytes.length);
-    this.#at -= bytes.length;
-    for (const [i, byte] of bytes.entries()) this.#buffer[this.#at + i] = byte;
   }
 
   double(value: number): void {
@@ -140,7 +154,12 @@ export class Writer {
     this.varint(number * 8 + wire);
   }
 
+  /** What was written, as bytes of their own. Nothing can be written afterwards. */
   finish(): Buffer {
-    return Buffer.from(this.#buffer.subarray(this.#at));
+    const bytes = Buffer.from(this.#buffer.subarray(this.#at));
+    if (this.#buffer.length <= spareSize) spare = this.#buffer;
+    this.#buffer = Buffer.alloc(0);
+    this.#at = 0;
+    return bytes;
   }
 }

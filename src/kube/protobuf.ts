@@ -337,18 +337,31 @@ function readEnvelope(reader: Reader): { apiVersion: string; kind: string; raw: 
   return { apiVersion, kind, raw };
 }
 
-/** The bytes of an object of a known kind, as Go writes them; undefined where protobuf does not know the kind. */
-export function encodeProtobuf(object: { readonly apiVersion: string; readonly kind: string }): Buffer | undefined {
-  const { apiVersion, kind } = object;
+interface Type {
+  readonly apiVersion: string;
+  readonly kind: string;
+}
+
+function encodeMessage(schema: Schema, object: object): Buffer {
+  const writer = new Writer();
+  writeMessage(writer, messageOf(schema), object as Json);
+  return writer.finish();
+}
+
+/** Makes the messages of one kind, without what says which kind it is; undefined where protobuf does not know the kind. */
+export function messageEncoder({ apiVersion, kind }: Type): ((object: object) => Buffer) | undefined {
   const schema = schemaFor(apiVersion, kind);
   if (schema === undefined || !messageOf(schema).fields.length) return undefined;
+  return (object) => encodeMessage(schema, object);
+}
+
+/** Content encoding and type are there but empty. */
+const envelopeEnd = Buffer.from([0x1a, 0, 0x22, 0]);
+
+/** What stands before a message of so many bytes in a runtime.Unknown. */
+function envelopeStart({ apiVersion, kind }: Type, length: number): Buffer {
   const writer = new Writer();
-  // Content encoding and type are there but empty.
-  writeValue(writer, 4, stringCodec, '');
-  writeValue(writer, 3, stringCodec, '');
-  const before = writer.length();
-  writeMessage(writer, messageOf(schema), object as unknown as Json);
-  writer.varint(writer.length() - before);
+  writer.varint(length);
   writer.tag(2, 2);
   const type = writer.length();
   writeValue(writer, 2, stringCodec, kind);
@@ -357,6 +370,28 @@ export function encodeProtobuf(object: { readonly apiVersion: string; readonly k
   writer.tag(1, 2);
   writer.raw(magic);
   return writer.finish();
+}
+
+/** The bytes of an object of a known kind, as Go writes them; undefined where protobuf does not know the kind. */
+export function encodeProtobuf(object: Type): Buffer | undefined {
+  const message = messageEncoder(object)?.(object);
+  return message && Buffer.concat([envelopeStart(object, message.length), message, envelopeEnd]);
+}
+
+/** Tag and length of field `number` with a message of so many bytes. */
+function fieldStart(number: number, length: number): Buffer {
+  const writer = new Writer();
+  writer.varint(length);
+  writer.tag(number, 2);
+  return writer.finish();
+}
+
+/** A list from the messages of its items, as the parts of its bytes: in every list, metadata is field 1 and items are field 2. */
+export function encodeProtobufList(type: Type, metadata: object, items: readonly Buffer[]): Buffer[] {
+  const meta = encodeMessage({ ref: listMetaName }, metadata);
+  const parts = [fieldStart(1, meta.length), meta, ...items.flatMap((item) => [fieldStart(2, item.length), item])];
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  return [envelopeStart(type, length), ...parts, envelopeEnd];
 }
 
 /** One frame of a watch stream: the length in four bytes, then a WatchEvent that holds the object's own message. */

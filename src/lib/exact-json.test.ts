@@ -16,8 +16,8 @@ test.each([
 
 test('integers of any size come out of JSON as they went in', () => {
   fc.assert(
-    fc.property(fc.bigInt({ min: -(2n ** 70n), max: 2n ** 70n }), (n) => {
-      const text = `{"a":[${n}],"b":{"c":${n}}}`;
+    fc.property(fc.bigInt({ min: -(2n ** 70n), max: 2n ** 70n }), fc.stringMatching(/^k[a0-9]{0,40}$/), (n, before) => {
+      const text = `{"${before}":[${n}],"b":{"c":${n},"d":"${before}"},"e":[12345,${n}]}`;
       expect(JSON.stringify(parseExact(text))).toBe(text);
     }),
   );

@@ -1,6 +1,6 @@
 /**
  * JSON whose integers keep all their digits: those beyond 2^53 are bigints when parsed, and bigints are written as JSON
- * numbers by every JSON.stringify of the process, which would otherwise throw. Reading costs a scan for long runs of digits.
+ * numbers by every JSON.stringify of the process, which would otherwise throw. Reading costs a look at every sixteenth letter.
  */
 
 declare global {
@@ -19,14 +19,35 @@ Object.defineProperty(BigInt.prototype, 'toJSON', {
   writable: true,
 });
 
-/** A number of 16 digits or more where a value may stand; also found in some strings, which costs time only. */
-const longNumber = /[:,[\s-]\d{16}|^\d{16}/;
+/** Integers with fewer digits are exact in a double. */
+const longDigits = 16;
+const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39;
+/** What may stand before a number: the beginning, a colon, a comma, a bracket, a minus or space. */
+const beforeNumber = new Set(Buffer.from(':,[- \t\n\r'));
+
+/**
+ * True where 16 digits or more stand as a value may; also for some strings, which costs time only. So many digits in a row
+ * cover a position that is a multiple of 16: only those are looked at, in a fraction of the time that parsing takes.
+ */
+function hasLongNumber(text: string): boolean {
+  for (let at = longDigits - 1; at < text.length; at += longDigits) {
+    if (!isDigit(text.charCodeAt(at))) continue;
+    let start = at;
+    while (start > 0 && isDigit(text.charCodeAt(start - 1))) start--;
+    let end = at + 1;
+    while (end < text.length && isDigit(text.charCodeAt(end))) end++;
+    if (end - start >= longDigits && (start === 0 || beforeNumber.has(text.charCodeAt(start - 1)))) return true;
+    at = end - (end % longDigits) - 1;
+  }
+  return false;
+}
+
 /** No longer: what int64 holds has 20 letters at most, and reading very long ones takes long. */
 const integer = /^-?\d{1,30}$/;
 
 /** As JSON.parse, but integers of up to 30 digits that a double does not hold exactly are bigints. Throws SyntaxError. */
 export function parseExact(text: string): unknown {
-  if (!longNumber.test(text)) return JSON.parse(text) as unknown;
+  if (!hasLongNumber(text)) return JSON.parse(text) as unknown;
   return JSON.parse(text, (_key, value, { source }) =>
     typeof value === 'number' && !Number.isSafeInteger(value) && source !== undefined && integer.test(source) ? BigInt(source) : value,
   );

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { createPace } from './pace.ts';
+import { createPace, mapInTurns } from './pace.ts';
 
 test('work runs in order, one piece a turn, and others have their turn in between', async () => {
   const pace = createPace();
@@ -25,4 +25,33 @@ test('work that fails fails its caller alone', async () => {
   const good = pace.run(() => 1);
   await expect(bad).rejects.toThrow('no');
   expect(await good).toBe(1);
+});
+
+/** Takes so long that its turn is over. */
+const slow = (): void => {
+  for (const end = performance.now() + 10; performance.now() < end; );
+};
+
+test('a long list is worked through in order, and others have their turn in between', async () => {
+  const seen: (number | 'other')[] = [];
+  setImmediate(() => seen.push('other'));
+  const work = (n: number): number => {
+    slow();
+    seen.push(n);
+    return 2 * n;
+  };
+  expect(await mapInTurns([1, 2, 3], work, new AbortController().signal)).toEqual([2, 4, 6]);
+  expect(seen).toEqual([1, 'other', 2, 3]);
+});
+
+test('work that nobody waits for any more ends', async () => {
+  const controller = new AbortController();
+  const seen: number[] = [];
+  const work = (n: number): void => {
+    slow();
+    seen.push(n);
+    controller.abort(new Error('gone'));
+  };
+  await expect(mapInTurns([1, 2, 3], work, controller.signal)).rejects.toThrow('gone');
+  expect(seen).toEqual([1]);
 });

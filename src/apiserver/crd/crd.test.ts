@@ -5,8 +5,7 @@ import type { KubeObject } from '#kube/object.ts';
 import { customResourceDefinitions, type ResourceRef } from '#kube/refs.ts';
 import { builtinKinds } from '#resources/index.ts';
 import type { ApiResponse } from '../contract.ts';
-import { render } from '../http/render.ts';
-import { startTestServer } from '../testing.ts';
+import { bodyOf, startTestServer } from '../testing.ts';
 import { parseJsonPath } from './json-path.ts';
 
 const crontab: ResourceRef = {
@@ -128,14 +127,8 @@ test('printer columns make the table', async () => {
   const { client, call, clock } = await start();
   await client.create(crontab, cron({ cronSpec: '1 * * * *' }));
   const list = await call('GET', '/apis/stable.example.com/v1/crontabs');
-  if (list.type !== 'list') throw new Error('no list');
-  const rendered = render(list, {
-    representation: { media: 'application/json', as: 'Table', asVersion: 'v1' },
-    pretty: false,
-    now: new Date(clock.now() + 5000),
-    includeObject: 'None',
-  });
-  const table = JSON.parse(Buffer.concat([...rendered.body]).toString()) as {
+  const body = await bodyOf(list, { representation: { as: 'Table' }, now: new Date(clock.now() + 5000), includeObject: 'None' });
+  const table = JSON.parse(body.toString()) as {
     rows: { cells: unknown[] }[];
     columnDefinitions: { name: string }[];
   };

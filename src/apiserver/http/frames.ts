@@ -71,8 +71,7 @@ export function frameWriter(def: KindDef, context: RenderContext, cache: FrameCa
     if (as !== 'Table') return encode(item.type, partialObject(object, asVersion));
     const withColumns = first;
     first = false;
-    const metadata = { resourceVersion: object.metadata.resourceVersion };
-    return encode(item.type, tableOf(def, [object], metadata, { ...context, now: new Date() }, withColumns));
+    return encode(item.type, tableOf(def, object, { ...context, now: new Date() }, withColumns));
   };
   const bookmark = (message: Extract<WatchMessage, { type: 'bookmark' }>): Buffer => {
     const object = bookmarkObject(def, message) as { metadata: { resourceVersion: string } };

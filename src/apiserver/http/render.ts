@@ -1,12 +1,14 @@
 /** Responses of the core as bodies: JSON and YAML, tables, metadata only. */
 import { stringify } from 'yaml';
 import type { Stored } from '#kube/object.ts';
-import { encodeProtobuf, protobufMedia } from '#kube/protobuf.ts';
+import { encodeProtobuf, encodeProtobufList, messageEncoder, protobufMedia } from '#kube/protobuf.ts';
 import { apiVersionOf } from '#kube/refs.ts';
 import { StatusError } from '#kube/status-error.ts';
+import { parseExact } from '#lib/exact-json.ts';
+import { mapInTurns } from '#lib/pace.ts';
 import type { CachedEntry } from '#store/contract.ts';
 import type { ApiResponse } from '../contract.ts';
-import { partialList, partialObject, tableOf } from '../representations.ts';
+import { partialObject, tableHead, tableOf, tableRow } from '../representations.ts';
 import { viewOf } from '../view.ts';
 import type { Representation } from './negotiate.ts';
 
@@ -38,29 +40,34 @@ const whole = (status: number, contentType: string, body: Uint8Array): Rendered 
   body: [body],
 });
 
-/** Throws StatusError BadRequest for an unknown includeObject. */
-export function render(response: Renderable, context: RenderContext): Rendered {
-  const { representation, pretty } = context;
-  const raw = representation.as === undefined && representation.media === json && !pretty;
-  if (raw && response.type === 'entry') return whole(response.status, json, viewOf(response.def).bytes(response.entry));
-  if (raw && response.type === 'list') return renderList(response);
+/** Throws StatusError BadRequest for an unknown includeObject, and the signal's reason where a long list is not wanted any more. */
+export async function render(response: Renderable, context: RenderContext, signal: AbortSignal): Promise<Rendered> {
+  const { media, as } = context.representation;
+  if (as === 'APIGroupDiscoveryList' && response.type !== 'object')
+    throw new StatusError('NotAcceptable', 'only the following media types are accepted: application/json, application/yaml');
+  if (response.type === 'list') return renderList(response, context, signal);
+  if (as === undefined && media === json && !context.pretty && response.type === 'entry')
+    return whole(response.status, json, viewOf(response.def).bytes(response.entry));
   const object = renderedObject(response, context);
-  if (representation.media === protobufMedia) {
+  if (media === protobufMedia) {
     const bytes = encodeProtobuf(object as { apiVersion: string; kind: string });
     if (bytes !== undefined) return whole(response.status, protobufMedia, bytes);
   }
-  if (representation.media === 'application/yaml') return whole(response.status, 'application/yaml', Buffer.from(stringify(object)));
-  const text = pretty ? `${JSON.stringify(object, null, 2)}\n` : `${JSON.stringify(object)}\n`;
-  return whole(response.status, json, Buffer.from(text));
+  if (media === 'application/yaml') return whole(response.status, media, Buffer.from(stringify(object)));
+  return whole(response.status, json, Buffer.from(`${jsonText(object, context)}\n`));
 }
 
-function renderedObject(response: Renderable, context: RenderContext): unknown {
-  const { as } = context.representation;
-  if (as === undefined) return plainObject(response);
-  if (response.type !== 'object') return transformed(response, context);
-  if (as !== 'Table' || response.def === undefined) return response.object;
-  const object = response.object as Stored;
-  return tableOf(response.def, [object], { resourceVersion: object.metadata.resourceVersion }, context, true);
+const jsonText = (value: unknown, { pretty }: RenderContext): string => JSON.stringify(value, null, pretty ? 2 : undefined);
+
+function renderedObject(response: Exclude<Renderable, { type: 'list' }>, context: RenderContext): unknown {
+  const { as, asVersion } = context.representation;
+  if (response.type === 'object') {
+    if (as !== 'Table' || response.def === undefined) return response.object;
+    return tableOf(response.def, response.object as Stored, context, true);
+  }
+  const object = viewOf(response.def).object(response.entry);
+  if (as === undefined) return object;
+  return as === 'Table' ? tableOf(response.def, object, context, true) : partialObject(object, asVersion);
 }
 
 /** True for answers that protobuf knows: objects of built-in kinds, and what is made for a request. */
@@ -83,59 +90,108 @@ const listKind = (r: ListResponse): { kind: string; apiVersion: string } => ({
   apiVersion: apiVersionOf(r.def.ref),
 });
 
+/** A list as what comes before its items and what is made of each entry. */
+interface ListForm {
+  readonly head: { readonly kind: string; readonly apiVersion: string; readonly metadata: object };
+  /** The name of the member that holds the items, after those of `head`. */
+  readonly member: 'items' | 'rows';
+  readonly item: (entry: CachedEntry) => object;
+  /** What protobuf takes an item for. */
+  readonly type: { readonly kind: string; readonly apiVersion: string };
+}
+
+function formOf(r: ListResponse, context: RenderContext): ListForm {
+  const { as, asVersion } = context.representation;
+  const view = viewOf(r.def);
+  const metadata = listMeta(r);
+  if (as === 'Table') {
+    const head = tableHead(r.def, metadata, context, true);
+    const type = { kind: 'TableRow', apiVersion: `meta.k8s.io/${asVersion}` };
+    return { head, member: 'rows', item: (entry) => tableRow(r.def, view.object(entry), context), type };
+  }
+  if (as !== undefined) {
+    const type = { kind: 'PartialObjectMetadata', apiVersion: `meta.k8s.io/${asVersion}` };
+    const head = { ...type, kind: 'PartialObjectMetadataList', metadata };
+    return { head, member: 'items', item: (entry) => partialObject(view.object(entry), asVersion), type };
+  }
+  // Parsed for this answer alone: what readers share is frozen through and through, which takes as long as parsing.
+  const item = (entry: CachedEntry): object => {
+    const tail = view.itemTail(entry);
+    return parseExact(`{${Buffer.from(tail.buffer, tail.byteOffset, tail.byteLength).toString('utf8')}`) as object;
+  };
+  const type = { kind: r.def.ref.kind, apiVersion: apiVersionOf(r.def.ref) };
+  return { head: { ...listKind(r), metadata }, member: 'items', item, type };
+}
+
+/** Lists may be long: what must be made for their entries is made in turns. */
+async function renderList(r: ListResponse, context: RenderContext, signal: AbortSignal): Promise<Rendered> {
+  const { media, as } = context.representation;
+  const raw = as === undefined && media === json && !context.pretty;
+  if (raw) return inPieces(json, storedParts(r));
+  const form = formOf(r, context);
+  if (media === protobufMedia) {
+    const parts = await protobufParts(form, r.entries, signal);
+    if (parts !== undefined) return inPieces(protobufMedia, parts);
+  }
+  if (media === 'application/yaml') return inPieces(media, await yamlParts(form, r.entries, signal));
+  return inPieces(json, await jsonParts(form, r.entries, context, signal));
+}
+
 const comma = Buffer.from(',{');
 const open = Buffer.from('{');
 const end = Buffer.from(']}\n');
 
-function renderList(r: ListResponse): Rendered {
-  const head = Buffer.from(`${JSON.stringify({ ...listKind(r), metadata: listMeta(r) }).slice(0, -1)},"items":[`);
+/** The items as they are stored: nothing is made but the list. */
+function storedParts(r: ListResponse): Uint8Array[] {
   const view = viewOf(r.def);
-  let length = head.length + end.length;
-  for (const [i, entry] of r.entries.entries()) length += view.itemTail(entry).length + (i === 0 ? 1 : 2);
-  return { status: 200, contentType: json, length, body: listPieces(r, head) };
+  const head = Buffer.from(`${JSON.stringify({ ...listKind(r), metadata: listMeta(r) }).slice(0, -1)},"items":[`);
+  return [head, ...r.entries.flatMap((entry, i) => [i === 0 ? open : comma, view.itemTail(entry)]), end];
 }
 
-function* listPieces(r: ListResponse, head: Buffer): Generator<Uint8Array> {
-  const view = viewOf(r.def);
-  let batch: Uint8Array[] = [head];
-  let size = head.length;
-  for (const [i, entry] of r.entries.entries()) {
-    const tail = view.itemTail(entry);
-    batch.push(i === 0 ? open : comma, tail);
-    size += tail.length;
+/** The same text as JSON.stringify's of the whole list. */
+async function jsonParts(form: ListForm, entries: readonly CachedEntry[], context: RenderContext, signal: AbortSignal): Promise<Buffer[]> {
+  const [inset, between, after] = context.pretty ? ['\n    ', ',\n    ', '\n  ]\n}\n'] : ['', ',', ']}\n'];
+  const parts = await mapInTurns(entries, (entry) => Buffer.from(jsonText(form.item(entry), context).replaceAll('\n', '\n    ')), signal);
+  const empty = jsonText({ ...form.head, [form.member]: [] }, context);
+  if (parts.length === 0) return [Buffer.from(`${empty}\n`)];
+  const head = empty.slice(0, empty.lastIndexOf(']'));
+  return [
+    Buffer.from(`${head}${inset}`),
+    ...parts.flatMap((part, i) => (i === 0 ? [part] : [Buffer.from(between), part])),
+    Buffer.from(after),
+  ];
+}
+
+async function yamlParts({ head, member, item }: ListForm, entries: readonly CachedEntry[], signal: AbortSignal): Promise<Buffer[]> {
+  if (entries.length === 0) return [Buffer.from(stringify({ ...head, [member]: [] }))];
+  const parts = await mapInTurns(entries, (entry) => Buffer.from(stringify([item(entry)])), signal);
+  return [Buffer.from(`${stringify(head)}${member}:\n`), ...parts];
+}
+
+/** Undefined for what protobuf does not know. */
+async function protobufParts(form: ListForm, entries: readonly CachedEntry[], signal: AbortSignal): Promise<Buffer[] | undefined> {
+  const { head, item, type } = form;
+  const encode = messageEncoder(type);
+  if (encode === undefined) return undefined;
+  const items = await mapInTurns(entries, (entry) => encode(item(entry)), signal);
+  return encodeProtobufList({ ...type, kind: head.kind }, head.metadata, items);
+}
+
+function inPieces(contentType: string, parts: readonly Uint8Array[]): Rendered {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  return { status: 200, contentType, length, body: pieces(parts) };
+}
+
+function* pieces(parts: readonly Uint8Array[]): Generator<Uint8Array> {
+  let batch: Uint8Array[] = [];
+  let size = 0;
+  for (const part of parts) {
+    batch.push(part);
+    size += part.length;
     if (size < pieceBytes) continue;
     yield Buffer.concat(batch);
     batch = [];
     size = 0;
   }
-  batch.push(end);
   yield Buffer.concat(batch);
-}
-
-function plainObject(response: Renderable): unknown {
-  if (response.type === 'object') return response.object;
-  const view = viewOf(response.def);
-  if (response.type === 'entry') return view.object(response.entry);
-  return {
-    ...listKind(response),
-    metadata: listMeta(response),
-    items: response.entries.map((e) => {
-      const { kind: _k, apiVersion: _v, ...rest } = view.object(e);
-      return rest;
-    }),
-  };
-}
-
-function transformed(response: Exclude<Renderable, { type: 'object' }>, context: RenderContext): unknown {
-  const { as, asVersion } = context.representation;
-  const view = viewOf(response.def);
-  const list = response.type === 'list';
-  const metadata = list ? listMeta(response) : { resourceVersion: view.object(response.entry).metadata.resourceVersion };
-  const entries: readonly CachedEntry[] = list ? response.entries : [response.entry];
-  const objects = entries.map((e) => view.object(e));
-  if (as === 'APIGroupDiscoveryList')
-    throw new StatusError('NotAcceptable', 'only the following media types are accepted: application/json, application/yaml');
-  if (as === 'Table') return tableOf(response.def, objects, metadata, context, true);
-  if (response.type === 'entry') return partialObject(view.object(response.entry), asVersion);
-  return partialList(objects, metadata, asVersion);
 }

@@ -103,9 +103,10 @@ export async function respond(raw: RawResponse, request: ApiRequest, response: A
 
 async function sendRendered(raw: RawResponse, request: ApiRequest, response: Extract<ApiResponse, { type: 'entry' | 'object' | 'list' }>) {
   try {
-    const rendered = render(response, contextOf(request, response));
+    const rendered = await render(response, contextOf(request, response), request.signal);
     await sendBody(raw, request, headersOf(response, rendered.contentType), rendered);
   } catch (error) {
+    if (request.signal.aborted) return;
     if (!(error instanceof StatusError) || raw.headersSent) throw error;
     const body = Buffer.from(`${JSON.stringify(toStatus(error))}\n`);
     await sendBody(raw, request, headersOf(response, 'application/json'), { status: error.code, length: body.length, body: [body] });
