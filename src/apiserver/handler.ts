@@ -5,6 +5,8 @@ import { readComputed } from './computed.ts';
 import { ExpiredListError } from './continue.ts';
 import type { ApiRequest, ApiResponse, ComputedDef, ReviewDef, WatchMessage } from './contract.ts';
 import type { Core, VerbRequest } from './core.ts';
+import { isLongRunning } from './flowcontrol/classify.ts';
+import { negotiate } from './http/negotiate.ts';
 import type { Metrics } from './metrics.ts';
 import type { Resource } from './registry.ts';
 import { attributesOf, parseRequestInfo, type RequestInfo } from './request-info.ts';
@@ -143,10 +145,18 @@ async function handleResource(options: HandlerOptions, r: VerbRequest): Promise<
   checkScope(r);
   const { deprecation } = r.resource.def;
   if (deprecation !== undefined) r.warnings.push(deprecation);
+  checkAccept(r);
   const response = r.info.subresource === '' ? await handleVerb(options, r) : await handleSubresource(r);
   if (response.type === 'entry') await convertAhead(response.def, [response.entry], r.request.signal);
   else if (response.type === 'list') await convertAhead(response.def, response.entries, r.request.signal);
   return response;
+}
+
+/** A request whose answer its client would not take does nothing. Throws StatusError NotAcceptable. */
+function checkAccept({ info, request, resource: { def } }: VerbRequest): void {
+  if (isLongRunning(info)) return;
+  // Kinds that are questions have no table.
+  negotiate(request.headers['accept'], def.custom !== true, !(def.ephemeral === true && info.verb === 'create'));
 }
 
 /** A namespaced path for a cluster-scoped resource, or a name without a namespace, is no path. */

@@ -107,16 +107,17 @@ export interface StartHooks {
   readonly checks: readonly HealthCheck[];
 }
 
-/** `names` in the order in which they are shown; each appears as poststarthook/NAME. */
-export function createStartHooks(names: readonly string[]): StartHooks {
+/** `names` in the order in which they are shown; each appears as poststarthook/NAME. `doneWith`: those that are done when another one is. */
+export function createStartHooks(names: readonly string[], doneWith: Readonly<Record<string, readonly string[]>> = {}): StartHooks {
   const done = new Set<string>();
+  const finish = (name: string): void => {
+    for (const each of [name, ...(doneWith[name] ?? [])]) done.add(each);
+  };
   return {
-    done: (name) => {
-      done.add(name);
-    },
+    done: finish,
     run: async (name, work) => {
       const result = await work();
-      done.add(name);
+      finish(name);
       return result;
     },
     checks: names.map((name) => ({

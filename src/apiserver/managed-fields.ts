@@ -10,13 +10,15 @@ import { StatusError } from '#kube/status-error.ts';
 import { convertFields } from './convert.ts';
 import type { VerbRequest } from './core.ts';
 import { metaOf } from './meta.ts';
+import { keptByStatus } from './subresources/status.ts';
 
 /** The built-in definition of a name; custom resources have no others. */
 export const resolveDefinition: Resolve = (name) => definition(name) ?? {};
 
 /** Fields that an endpoint does not write whatever it is sent: resetFields of upstream's strategies. */
 function ignoredBy(def: KindDef, subresource: string): readonly (readonly string[])[] {
-  if (subresource === 'status') return [['spec'], ['metadata']];
+  if (subresource === 'status')
+    return [['spec'], ...(def.statusKeepsMetadata === 'all' ? [['metadata']] : keptByStatus(def).map((field) => ['metadata', field]))];
   return subresource === '' && def.hasStatus === true ? [['status']] : [];
 }
 

@@ -123,6 +123,7 @@ export function validateMeta(def: KindDef, object: KubeObject): FieldError[] {
     ...annotationErrors(meta.annotations),
     ...ownerErrors(meta),
     ...finalizerErrors(meta.finalizers ?? []),
+    ...(def.custom === true || plainMetaGroups.has(def.ref.group) ? [] : kubeFinalizerErrors(meta.finalizers ?? [])),
   );
   return errors;
 }
@@ -186,13 +187,26 @@ function ownerErrors(meta: ObjectMeta): FieldError[] {
 
 const standardFinalizers = new Set(['kubernetes', 'orphan', 'foregroundDeletion']);
 
+/** The groups whose objects, like custom resources, are held to apimachinery's rules for metadata only, not to those of pkg/apis/core/validation. */
+const plainMetaGroups: ReadonlySet<string> = new Set([
+  'admissionregistration.k8s.io',
+  'apiextensions.k8s.io',
+  'apiregistration.k8s.io',
+  'coordination.k8s.io',
+]);
+
+/** validateKubeFinalizerName of pkg/apis/core/validation: a finalizer without a domain is one of ours. */
+const kubeFinalizerErrors = (finalizers: readonly string[]): FieldError[] =>
+  finalizers.flatMap((finalizer, i) =>
+    finalizer.includes('/') || standardFinalizers.has(finalizer)
+      ? []
+      : [invalidValue(`metadata.finalizers[${i}]`, finalizer, 'name is neither a standard finalizer name nor is it fully qualified')],
+  );
+
 function finalizerErrors(finalizers: readonly string[]): FieldError[] {
   const errors: FieldError[] = [];
   for (const finalizer of finalizers) {
-    const problems = isQualifiedName(finalizer);
-    for (const why of problems) errors.push(invalidValue('metadata.finalizers', finalizer, why));
-    if (problems.length === 0 && !finalizer.includes('/') && !standardFinalizers.has(finalizer))
-      errors.push(invalidValue('metadata.finalizers', finalizer, 'name is neither a standard finalizer name nor is it fully qualified'));
+    for (const why of isQualifiedName(finalizer)) errors.push(invalidValue('metadata.finalizers', finalizer, why));
   }
   if (finalizers.includes('orphan') && finalizers.includes('foregroundDeletion'))
     errors.push(invalidValue('metadata.finalizers', finalizers, 'finalizer orphan and foregroundDeletion cannot be both set'));

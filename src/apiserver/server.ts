@@ -111,7 +111,11 @@ const systemUser = { name: 'system:apiserver', groups: ['system:masters', 'syste
 
 /** Upstream's names, in its order, of what this server does at its start. */
 const startHooks = [
+  'start-apiserver-admission-initializer',
+  'generic-apiserver-start-informers',
   'priority-and-fairness-config-consumer',
+  'start-apiextensions-informers',
+  'start-apiextensions-controllers',
   'crd-informer-synced',
   'start-system-namespaces-controller',
   'start-cluster-authentication-info-controller',
@@ -121,8 +125,33 @@ const startHooks = [
   'priority-and-fairness-config-producer',
   'bootstrap-controller',
   'start-kubernetes-service-cidr-controller',
+  'start-kube-aggregator-informers',
+  'apiservice-status-local-available-controller',
+  'apiservice-status-remote-available-controller',
+  'apiservice-registration-controller',
+  'apiservice-discovery-controller',
   'kube-apiserver-autoregistration',
+  'apiservice-openapi-controller',
+  'apiservice-openapiv3-controller',
 ];
+/** What is one piece of work here and several upstream is done as soon as that is. */
+const doneWith: Readonly<Record<string, readonly string[]>> = {
+  'crd-informer-synced': [
+    'start-apiserver-admission-initializer',
+    'generic-apiserver-start-informers',
+    'start-apiextensions-informers',
+    'start-apiextensions-controllers',
+  ],
+  'kube-apiserver-autoregistration': [
+    'start-kube-aggregator-informers',
+    'apiservice-status-local-available-controller',
+    'apiservice-status-remote-available-controller',
+    'apiservice-registration-controller',
+    'apiservice-discovery-controller',
+    'apiservice-openapi-controller',
+    'apiservice-openapiv3-controller',
+  ],
+};
 const noAccess: RemoteAccess = {
   dial: () => Promise.reject(new Error('no way to the services of the cluster')),
   proxyClient: () => ({ cert: '', key: '' }),
@@ -220,7 +249,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     alwaysAllowed: (path) => publicPaths.has(path) || openRoutes.some((r) => routeMatches(r, path)),
   });
   const handle: Handle = (options.around ?? []).reduce((next, wrap) => wrap(next), inner);
-  const hooks = createStartHooks(startHooks);
+  const hooks = createStartHooks(startHooks, doneWith);
   if (registry.resource('apiextensions.k8s.io', 'v1', 'customresourcedefinitions') !== undefined)
     for (const crd of objects.list(customResourceDefinitions, '')) definitions.adopt(crd);
   hooks.done('crd-informer-synced');

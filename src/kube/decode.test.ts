@@ -78,12 +78,13 @@ describe('what cannot be decoded is a BadRequest in the words of Go', () => {
 describe('fieldValidation', () => {
   const text =
     '{"metadata":{"name":"a","label":{}},"spec":{"foo":1,"containers":[{"name":"c","name":"d","bar":{"x":1}}],"hostNetwork":true,"hostNetwork":true}}';
+  // In the order of the text, as Go's decoder comes to them.
   const problems = [
-    'duplicate field "spec.containers[0].name"',
-    'duplicate field "spec.hostNetwork"',
     'unknown field "metadata.label"',
     'unknown field "spec.foo"',
+    'duplicate field "spec.containers[0].name"',
     'unknown field "spec.containers[0].bar"',
+    'duplicate field "spec.hostNetwork"',
   ];
   test('Strict refuses unknown and duplicate fields', () => {
     expect(() => decodeBody(pod, bytes(text), 'application/json', 'Strict')).toThrow(

@@ -19,7 +19,7 @@ export interface Decoded {
 }
 
 /** What decoding needs to know of a kind. */
-export type DecodableKind = Pick<KindDef, 'ref' | 'schema'>;
+export type DecodableKind = Pick<KindDef, 'ref' | 'schema' | 'custom'>;
 
 const unsupported =
   'the body of the request was in an unknown format - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf';
@@ -33,8 +33,9 @@ export function decodeBody(kind: DecodableKind, bytes: Uint8Array, contentType: 
   const format = bodyFormat(contentType);
   if (format === undefined) throw new StatusError('UnsupportedMediaType', unsupported);
   try {
-    const { value, duplicates } = parseBody(bytes, format, fieldValidation !== 'Ignore');
-    return decodeObject(kind, value, fieldValidation, duplicates);
+    const { value, duplicates, position } = parseBody(bytes, format, fieldValidation !== 'Ignore');
+    // Go's decoder tells of both as it comes to them. Custom resources are pruned only after they were read.
+    return decodeObject(kind, value, fieldValidation, duplicates, kind.custom === true ? undefined : position);
   } catch (error) {
     if (!(error instanceof BodySyntaxError)) throw error;
     throw badRequest(
@@ -54,13 +55,15 @@ function summarize(bytes: Uint8Array): string {
 
 /**
  * A parsed value (from a body, a patch or another part of this process) as an object of `kind`; the value is not changed
- * and shares nothing with the result. `duplicates`: what parseBody found. Throws StatusError as decodeBody.
+ * and shares nothing with the result. `duplicates`: what parseBody found; `position`: by which unknown fields are put among them.
+ * Throws StatusError as decodeBody.
  */
 export function decodeObject(
   kind: DecodableKind,
   value: unknown,
   fieldValidation: FieldValidation = 'Ignore',
   duplicates: readonly string[] = [],
+  position?: (problem: string) => number,
 ): Decoded {
   const { ref, schema } = kind;
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
@@ -73,11 +76,16 @@ export function decodeObject(
   const prefix = `${named} in version "${ref.version}" cannot be handled as a ${ref.kind}: `;
   const body = decodeValue(schema, value, problems, prefix) as Record<string, unknown>;
   if (fieldValidation === 'Strict' && problems !== undefined && problems.length + duplicates.length > 0) {
-    throw badRequest(`${prefix}strict decoding error: ${[...strictErrors(duplicates), ...problems].join(', ')}`);
+    throw badRequest(`${prefix}strict decoding error: ${inOrder(strictErrors(duplicates), problems, position).join(', ')}`);
   }
   const { kind: _kind, apiVersion: _apiVersion, metadata = {}, ...rest } = body;
   const object = { kind: ref.kind, apiVersion: apiVersionOf(ref), metadata, ...rest } as unknown as Draft;
-  return { object, warnings: problems === undefined ? [] : [...duplicates, ...problems] };
+  return { object, warnings: problems === undefined ? [] : inOrder(duplicates, problems, position) };
+}
+
+function inOrder(duplicates: readonly string[], problems: readonly string[], position?: (problem: string) => number): readonly string[] {
+  const all = [...duplicates, ...problems];
+  return position === undefined ? all : all.sort((a, b) => position(a) - position(b));
 }
 
 /** The kind the value names, or the expected one. Throws BadRequest when it names another. */

@@ -97,8 +97,13 @@ export interface KindDef<T extends KubeObject = KubeObject> {
   readonly prepareForCreate?: (object: Draft, context: StrategyContext) => void;
   /** Before update of the main resource. Resetting status to the old one and generation are done by the server: see `hasStatus`, `generation`. */
   readonly prepareForUpdate?: (object: Draft, old: T, context: StrategyContext) => void;
-  /** Before update of status: everything but status and metadata.managedFields is taken from the old object first. */
+  /** Before update of status: everything but status and metadata is taken from the old object first; see statusKeepsMetadata. */
   readonly prepareForStatusUpdate?: (object: Draft, old: T, context: StrategyContext) => void;
+  /**
+   * What a write of status may not touch of metadata: these fields are taken from the old object. 'all': labels, annotations,
+   * finalizers and owners (upstream's ResetObjectMetaForStatus). Default: none; labels and annotations may be written by the way.
+   */
+  readonly statusKeepsMetadata?: 'all' | readonly ('labels' | 'ownerReferences')[];
   readonly validate?: (object: T, context: StrategyContext) => readonly FieldError[];
   readonly validateUpdate?: (object: T, old: T, context: StrategyContext) => readonly FieldError[];
   readonly validateStatusUpdate?: (object: T, old: T, context: StrategyContext) => readonly FieldError[];

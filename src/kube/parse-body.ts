@@ -17,6 +17,8 @@ export interface ParsedBody {
   readonly value: unknown;
   /** What there is to say of object keys that occur twice; the last one counts. Filled only when asked for. */
   readonly duplicates: readonly string[];
+  /** With duplicates in JSON: where in the text a problem lies, such as `unknown field "spec.foo"`. */
+  readonly position?: (problem: string) => number;
 }
 
 /** Go's YAML parser tells all that it has against a text in one error. */
@@ -44,7 +46,8 @@ export function parseBody(bytes: Uint8Array, format: BodyFormat, findDuplicates:
   if (format === 'yaml') return jsonInYaml(text, findDuplicates) ?? parseYamlBody(text, findDuplicates);
   const value = parseJson(text);
   if (!findDuplicates || countKeys(value, 0) === countKeyTokens(text)) return { value, duplicates: [] };
-  return { value, duplicates: duplicateKeys(text).map((path) => `duplicate field "${path}"`) };
+  const { duplicates, position } = duplicateKeys(text);
+  return { value, duplicates, position };
 }
 
 /**
@@ -211,14 +214,16 @@ function countKeyTokens(text: string): number {
   return count;
 }
 
-/** Paths of the keys that occur twice in valid JSON. */
-function duplicateKeys(text: string): string[] {
+const duplicate = 'duplicate field ';
+
+/** The keys that occur twice in valid JSON. */
+function duplicateKeys(text: string): Required<Omit<ParsedBody, 'value'>> {
   interface Frame {
     readonly seen: Set<string> | undefined;
     step: string;
     index: number;
   }
-  const found = new Set<string>();
+  const positions = new Map<string, number>();
   const frames: Frame[] = [];
   let at = 0;
   while (at < text.length) {
@@ -237,19 +242,20 @@ function duplicateKeys(text: string): string[] {
       if (top?.seen !== undefined && text.charCodeAt(next) === 58) {
         const key = JSON.parse(text.slice(at, end + 1)) as string;
         top.step = `.${key}`;
-        if (top.seen.has(key)) {
-          found.add(
-            frames
-              .map((f) => f.step)
-              .join('')
-              .replace(/^\./, ''),
-          );
-        }
+        const path = frames
+          .map((f) => f.step)
+          .join('')
+          .replace(/^\./, '');
+        const problem = `${top.seen.has(key) ? duplicate : 'unknown field '}"${path}"`;
+        if (!positions.has(problem)) positions.set(problem, at);
         top.seen.add(key);
       }
       at = end;
     }
     at++;
   }
-  return [...found];
+  return {
+    duplicates: [...positions.keys()].filter((problem) => problem.startsWith(duplicate)),
+    position: (problem) => positions.get(problem) ?? 0,
+  };
 }

@@ -107,6 +107,7 @@ function kindOf(crd: CustomResourceDefinition, v: CustomResourceDefinitionVersio
     servedAsStoredAfter: source.servedAsStoredAfter,
     ...(crd.metadata.deletionTimestamp === undefined ? {} : { verbs: terminatingVerbs }),
     hasStatus,
+    statusKeepsMetadata: 'all',
     generation: 'spec',
     unconditionalUpdate: false,
     prepareForCreate: (object) => {

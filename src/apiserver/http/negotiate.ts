@@ -47,10 +47,11 @@ const mediaOf = (type: string, protobuf: boolean): Representation['media'] | und
 
 const transformations = new Set(['Table', 'PartialObjectMetadata', 'PartialObjectMetadataList']);
 
-function representationOf(clause: Clause, protobuf: boolean): Representation | undefined {
+function representationOf(clause: Clause, protobuf: boolean, tables: boolean): Representation | undefined {
   const media = mediaOf(clause.type, protobuf);
   if (media === undefined) return undefined;
   const { as, g, v = '' } = clause.parameters;
+  if (as === 'Table' && !tables) return undefined;
   if (as === undefined || as === '') return media === 'application/json' ? plain : { ...plain, media };
   // Tables are sent as JSON or YAML only (RequestScope.AllowsMediaTypeTransform).
   if (media === protobufMedia && !as.startsWith('PartialObjectMetadata')) return undefined;
@@ -61,13 +62,13 @@ function representationOf(clause: Clause, protobuf: boolean): Representation | u
 }
 
 /**
- * The first acceptable representation. `protobuf`: the answer can be sent so. Throws StatusError NotAcceptable where none
- * is.
+ * The first acceptable representation. `protobuf`, `tables`: the answer can be sent so. Throws StatusError NotAcceptable where
+ * none is.
  */
-export function negotiate(accept: string | undefined, protobuf = false): Representation {
+export function negotiate(accept: string | undefined, protobuf = false, tables = true): Representation {
   if (accept === undefined || accept === '' || accept === '*/*' || accept === 'application/json') return plain;
   for (const clause of parseAccept(accept)) {
-    const found = representationOf(clause, protobuf);
+    const found = representationOf(clause, protobuf, tables);
     if (found !== undefined) return found;
   }
   const offered = `application/json, application/yaml${protobuf ? `, ${protobufMedia}` : ''}`;

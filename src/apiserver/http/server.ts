@@ -10,11 +10,14 @@ import {
 import { createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { StatusError } from '#kube/status-error.ts';
+import { badRequest, StatusError } from '#kube/status-error.ts';
+import { parseGoDuration } from '#lib/go-duration.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { ApiRequest, ApiResponse, Authenticate, AuthnRequest, RequestHeaders } from '../contract.ts';
+import { isLongRunning } from '../flowcontrol/classify.ts';
 import { errorResponse, type Handle } from '../handler.ts';
+import { parseRequestInfo } from '../request-info.ts';
 import { hasBody, type RawRequest, readBody } from './body.ts';
 import { FrameCache } from './frames.ts';
 import { type RawResponse, respond } from './respond.ts';
@@ -153,6 +156,19 @@ const anonymous = { name: 'system:anonymous', groups: ['system:unauthenticated']
 const requestTimeout = (): StatusError =>
   new StatusError('Timeout', 'Timeout: request did not complete within requested timeout - context deadline exceeded');
 
+/**
+ * How long a request may take: what it asks for, where that is less than what it would get anyway. Throws StatusError BadRequest.
+ * k8s.io/apiserver pkg/endpoints/filters/request_deadline.go
+ */
+function timeLimit(request: ApiRequest, mostMs: number): number {
+  const text = request.query.get('timeout') ?? '';
+  if (text === '' || isLongRunning(parseRequestInfo(request.method, request.path, request.query))) return mostMs;
+  const asked = parseGoDuration(text);
+  if (asked === undefined)
+    throw badRequest(`invalid timeout specified in the request URL - time: invalid duration ${JSON.stringify(text)}`);
+  return asked > 0 ? Math.min(asked, mostMs) : mostMs;
+}
+
 /** One request from its head to its answer. Never rejects. */
 async function serve(options: HttpOptions, deps: HttpDeps, x: Exchange): Promise<void> {
   const { request: raw, response: out } = x;
@@ -165,12 +181,13 @@ async function serve(options: HttpOptions, deps: HttpDeps, x: Exchange): Promise
   out.on('error', () => undefined);
   const apiRequest = toApiRequest(raw, controller.signal);
   let timedOut = false;
-  const timer = deps.clock.after(options.requestTimeoutMs ?? defaultTimeoutMs, () => {
-    timedOut = true;
-    controller.abort(requestTimeout());
-  });
+  let timer: { readonly cancel: () => void } | undefined;
   let request = apiRequest;
   try {
+    timer = deps.clock.after(timeLimit(apiRequest, options.requestTimeoutMs ?? defaultTimeoutMs), () => {
+      timedOut = true;
+      controller.abort(requestTimeout());
+    });
     const passedOn = hasBody(raw) && deps.passesOn(apiRequest.path);
     const body = passedOn ? undefined : await readBody(raw, options.bodyLimit ?? defaultBodyLimit);
     const user = await deps.authenticate(toAuthnRequest(raw, apiRequest), controller.signal);
@@ -186,7 +203,7 @@ async function serve(options: HttpOptions, deps: HttpDeps, x: Exchange): Promise
   } catch (error) {
     await answerFailure(deps, x, request, timedOut ? requestTimeout() : error);
   } finally {
-    timer.cancel();
+    timer?.cancel();
   }
 }
 

@@ -3,7 +3,7 @@ import type { CertificateSigningRequest, CertificateSigningRequestCondition } fr
 import type { FieldError } from '#kube/status-error.ts';
 import { timestamp } from '../core.ts';
 import type { UpdatePart } from '../verbs/write.ts';
-import { keepOld } from './pod-parts.ts';
+import { restoreBody } from './status.ts';
 
 type Status = { conditions?: CertificateSigningRequestCondition[] };
 
@@ -14,21 +14,20 @@ export const approvalPart: UpdatePart = {
     const sent = ((draft['status'] ?? {}) as Status).conditions;
     const now = timestamp(context.now.getTime());
     const before = (old as unknown as CertificateSigningRequest).status?.conditions ?? [];
-    keepOld(draft, old, (kept) => {
-      const status = (kept['status'] ?? {}) as Status;
-      kept['status'] = status;
-      if (sent === undefined) {
-        delete status.conditions;
-        return;
-      }
-      status.conditions = sent.map((c) => {
-        const same = before.find((b) => b.type === c.type && b.status === c.status);
-        return {
-          ...c,
-          lastUpdateTime: c.lastUpdateTime ?? now,
-          lastTransitionTime: c.lastTransitionTime ?? same?.lastTransitionTime ?? now,
-        };
-      });
+    restoreBody(draft, old, '');
+    const status = (draft['status'] ?? {}) as Status;
+    draft['status'] = status;
+    if (sent === undefined) {
+      delete status.conditions;
+      return;
+    }
+    status.conditions = sent.map((c) => {
+      const same = before.find((b) => b.type === c.type && b.status === c.status);
+      return {
+        ...c,
+        lastUpdateTime: c.lastUpdateTime ?? now,
+        lastTransitionTime: c.lastTransitionTime ?? same?.lastTransitionTime ?? now,
+      };
     });
   },
   validate: (object, old) => {

@@ -1,21 +1,31 @@
-/** The status subresource of any kind: only status (and managedFields) is written. */
-import type { KindDef } from '#kube/kind.ts';
+/** The status subresource of any kind: only status, and of most kinds metadata, is written. */
+import type { Draft, KindDef } from '#kube/kind.ts';
+import type { Stored } from '#kube/object.ts';
 import { metaOf } from '../meta.ts';
 import type { UpdatePart } from '../verbs/write.ts';
 
-/** What an update of .../status may change: everything but status and managedFields is taken from the old object. */
+/** Makes everything but metadata, and what is named, the old object's again. */
+export function restoreBody(draft: Draft, old: Stored, written: string): void {
+  const keep = new Set(['kind', 'apiVersion', 'metadata', written]);
+  for (const key of Object.keys(draft)) if (!keep.has(key)) delete draft[key];
+  for (const [key, value] of Object.entries(old)) if (!keep.has(key)) draft[key] = structuredClone(value);
+}
+
+const allKept = ['labels', 'annotations', 'finalizers', 'ownerReferences'] as const;
+
+/** The fields of metadata that a write of status leaves as they are. */
+export const keptByStatus = (def: KindDef): readonly (typeof allKept)[number][] =>
+  def.statusKeepsMetadata === 'all' ? allKept : (def.statusKeepsMetadata ?? []);
+
 export function statusPart(def: KindDef): UpdatePart {
   return {
     restrict: (draft, old, context) => {
-      const { status } = draft;
-      const { managedFields } = draft.metadata;
-      for (const key of Object.keys(draft)) if (key !== 'kind' && key !== 'apiVersion') delete draft[key];
-      const kept = structuredClone(old) as unknown as Record<string, unknown>;
-      for (const [key, value] of Object.entries(kept)) if (key !== 'status') draft[key] = value;
-      if (status !== undefined) draft['status'] = status;
+      restoreBody(draft, old, 'status');
       const meta = metaOf(draft);
-      if (managedFields === undefined) delete meta.managedFields;
-      else meta.managedFields = managedFields;
+      for (const field of keptByStatus(def)) {
+        if (old.metadata[field] === undefined) delete meta[field];
+        else Object.assign(meta, { [field]: structuredClone(old.metadata[field]) });
+      }
       def.prepareForStatusUpdate?.(draft, old, context);
     },
     validate: (object, old, context) => def.validateStatusUpdate?.(object, old, context) ?? [],

@@ -7,6 +7,7 @@ import { policyTable } from './table.ts';
 export const validatingAdmissionPolicyKind = defineKind(validatingAdmissionPolicies, {
   validate: validateValidatingPolicy,
   hasStatus: true,
+  statusKeepsMetadata: 'all',
   generation: 'spec',
   unconditionalUpdate: false,
   defaults: (object) => {

@@ -17,6 +17,7 @@ export const customResourceDefinitionKind = defineKind(customResourceDefinitions
   validateUpdate: validateCrdUpdate,
   validateStatusUpdate: validateCrdStatusUpdate,
   hasStatus: true,
+  statusKeepsMetadata: 'all',
   generation: 'spec',
   unconditionalUpdate: false,
   defaults: (object) => {

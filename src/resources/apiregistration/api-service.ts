@@ -10,6 +10,7 @@ export const apiServiceKind = defineKind(apiServices, {
   validate: validateApiService,
   validateStatusUpdate: validateApiServiceStatus,
   hasStatus: true,
+  statusKeepsMetadata: 'all',
   unconditionalUpdate: false,
   defaults: (object) => {
     if (object.spec?.service !== undefined) object.spec.service.port ??= 443;

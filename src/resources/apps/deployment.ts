@@ -14,6 +14,7 @@ export const deploymentKind = defineKind(deployments, {
   validate: validateDeployment,
   validateUpdate: validateDeploymentUpdate,
   hasStatus: true,
+  statusKeepsMetadata: ['labels'],
   generation: 'spec',
   scale: workloadScale,
   defaults: (object) => {

@@ -53,9 +53,8 @@ export const podKind = defineKind(pods, {
       pod.status.conditions = [{ type: 'PodScheduled', status: 'False', reason: 'SchedulingGated', message }];
     }
   },
+  statusKeepsMetadata: ['ownerReferences'],
   prepareForStatusUpdate: (pod, old) => {
-    if (old.metadata.ownerReferences === undefined) delete pod.metadata.ownerReferences;
-    else pod.metadata.ownerReferences = structuredClone(old.metadata.ownerReferences) as Mutable<typeof old.metadata.ownerReferences>;
     if (pod.status !== undefined && old.status?.qosClass !== undefined) pod.status.qosClass = old.status.qosClass;
   },
   gracefulDeletion,

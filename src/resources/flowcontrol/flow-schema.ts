@@ -6,6 +6,7 @@ import { validateFlowSchema } from './validation.ts';
 export const flowSchemaKind = defineKind(flowSchemas, {
   validate: validateFlowSchema,
   hasStatus: true,
+  statusKeepsMetadata: 'all',
   generation: 'spec',
   defaults: (object) => {
     if (object.spec !== undefined) object.spec.matchingPrecedence ||= 1000;

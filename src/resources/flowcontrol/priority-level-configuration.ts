@@ -8,6 +8,7 @@ const orNoneNumber = (value: number | undefined): number | string => value ?? '<
 export const priorityLevelConfigurationKind = defineKind(priorityLevelConfigurations, {
   validate: validatePriorityLevel,
   hasStatus: true,
+  statusKeepsMetadata: 'all',
   generation: 'spec',
   defaults: (object) => {
     const { spec } = object;

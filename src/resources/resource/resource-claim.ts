@@ -18,6 +18,7 @@ export const resourceClaimKind = defineKind(resourceClaims, {
   validate: validateResourceClaim,
   validateUpdate: validateResourceClaimUpdate,
   hasStatus: true,
+  statusKeepsMetadata: 'all',
   defaults: (object) => resourceClaimSpecDefaults(object.spec),
   table: {
     columns: [nameColumn, column('State', 'Whether devices are allocated and used.'), ageColumn],

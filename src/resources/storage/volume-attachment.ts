@@ -8,6 +8,7 @@ export const volumeAttachmentKind = defineKind(volumeAttachments, {
   validate: validateVolumeAttachment,
   validateUpdate: validateVolumeAttachmentUpdate,
   hasStatus: true,
+  statusKeepsMetadata: 'all',
   unconditionalUpdate: false,
   table: {
     columns: [
