@@ -1,6 +1,7 @@
 /** What every verb has at hand. */
 import type { Draft, KindDef, StrategyContext } from '#kube/kind.ts';
 import type { KubeObject } from '#kube/object.ts';
+import type { FieldError } from '#kube/status-error.ts';
 import type { Turns } from '#lib/turns.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
@@ -27,6 +28,8 @@ export interface KindHooks {
 /** What a hook holds for a write that is under way. */
 export interface HeldWrite {
   readonly undo: () => void;
+  /** What is wrong with the object: told together with what validation finds. */
+  readonly errors?: readonly FieldError[];
 }
 
 export interface HookedWrite {

@@ -253,18 +253,6 @@ describe('other kinds', () => {
       ['roleRef: Invalid value: {"kind":"Role","name":"b","apiGroup":"rbac.authorization.k8s.io"}: cannot change roleRef'],
     ],
     [
-      'a wrongly named CRD',
-      problems('CustomResourceDefinition', {
-        spec: {
-          group: 'a.b',
-          scope: 'Namespaced',
-          names: { plural: 'xs', kind: 'X' },
-          versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: { type: 'object' } } }],
-        },
-      }),
-      ['metadata.name: Invalid value: "x": must be spec.names.plural+"."+spec.group'],
-    ],
-    [
       'an access review of nothing',
       problems('SelfSubjectAccessReview', {}),
       ['spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified'],

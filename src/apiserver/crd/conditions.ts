@@ -3,7 +3,7 @@
  * pkg/controller/{status,establish,apiapproval}.
  */
 
-import { approvalOf } from '#kube/crd-approval.ts';
+import { approvalOf } from '#kube/crd/approval.ts';
 import type {
   CustomResourceDefinitionCondition as Condition,
   CustomResourceDefinition,

@@ -190,11 +190,36 @@ test('schemas that are not structural are refused', async () => {
       spec: { ...broken.spec, versions: [{ ...version, schema: { openAPIV3Schema } }] },
     } as never);
   await expect(withSchema({ type: 'object', properties: { spec: {} } })).rejects.toThrow(
-    'spec.versions[0].schema.openAPIV3Schema.properties[spec].type: Required value: must not be empty for specified object fields',
+    'spec.validation.openAPIV3Schema.properties[spec].type: Required value: must not be empty for specified object fields',
   );
   await expect(
     withSchema({ type: 'object', properties: { s: { type: 'object', 'x-kubernetes-validations': [{ rule: 'self.x +' }] } } }),
   ).rejects.toMatchObject({ reason: 'Invalid' });
+});
+
+test('all that is wrong with a definition is told at once, also where nothing is said', async () => {
+  const { client } = await start();
+  const refused = client.create(customResourceDefinitions, {
+    kind: 'CustomResourceDefinition',
+    apiVersion: 'apiextensions.k8s.io/v1',
+    metadata: { name: 'x' },
+    spec: {},
+  } as never);
+  await expect(refused).rejects.toThrow(
+    'CustomResourceDefinition.apiextensions.k8s.io "x" is invalid: [metadata.name: Invalid value: "x": must be spec.names.plural+"."+spec.group, spec.group: Required value, spec.scope: Required value, spec.versions: Invalid value: null: must have exactly one version marked as storage version, spec.names.plural: Required value, spec.names.singular: Required value, spec.names.kind: Required value, spec.names.listKind: Required value, status.storedVersions: Invalid value: null: must have at least one stored version]',
+  );
+});
+
+test('a column whose path cannot be read leaves the table to name and age', async () => {
+  const [version] = definition().spec.versions;
+  const t = await startTestServer(builtinKinds);
+  const client = createKubeClient(t.transport);
+  const odd = { ...version, additionalPrinterColumns: [{ name: 'X', type: 'string', jsonPath: '.spec[?(' }] };
+  await client.create(customResourceDefinitions, { ...definition(), spec: { ...definition().spec, versions: [odd] } } as never);
+  expect(t.server.registry.resourcesOf('stable.example.com', 'v1')[0]?.def.table?.columns.map((c) => c.name)).toEqual([
+    'Name',
+    'Created At',
+  ]);
 });
 
 test.each([

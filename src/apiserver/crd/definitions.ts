@@ -3,10 +3,9 @@
  * removed before the definition goes. k8s.io/apiextensions-apiserver pkg/controller/{status,establish,finalizer}.
  */
 import { type Cel, createCel } from '#kube/cel.ts';
-import { compileValidations } from '#kube/cel-validate.ts';
+import { definitionErrors } from '#kube/crd/validation.ts';
 import type {
   CustomResourceDefinition,
-  JSONSchemaProps,
   CustomResourceDefinitionNames as Names,
   CustomResourceDefinitionStatus as Status,
 } from '#kube/generated/apiextensions-v1.ts';
@@ -14,25 +13,20 @@ import { jsonEqual } from '#kube/json-value.ts';
 import type { KindDef } from '#kube/kind.ts';
 import type { Stored } from '#kube/object.ts';
 import { customResourceDefinitions } from '#kube/refs.ts';
-import { definition } from '#kube/schema-registry.ts';
-import { type FieldError, invalid, notFound } from '#kube/status-error.ts';
-import { fieldInvalid } from '#kube/validation/field-error.ts';
+import { notFound } from '#kube/status-error.ts';
 import { lazy } from '#lib/lazy.ts';
 import { createPace } from '#lib/pace.ts';
 import { TaskGroup } from '#lib/task-group.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { WatchCache } from '#store/contract.ts';
-import { type HookedWrite, type KindHooks, timestamp } from '../core.ts';
+import { type HeldWrite, type HookedWrite, type KindHooks, timestamp } from '../core.ts';
 import type { Registry } from '../registry.ts';
 import { isTrue, statusFor, type TakenNames, withCondition } from './conditions.ts';
-import { defaultErrors } from './defaults.ts';
 import { cleanupFinalizer } from './instances.ts';
-import { parseJsonPath } from './json-path.ts';
 import { type KindSource, kindsOf, storageKindOf } from './kind.ts';
-import { customSchema } from './schema.ts';
+import { schemaErrors } from './schema-check.ts';
 import { createSchemaShelf } from './schema-shelf.ts';
-import { schemaErrors } from './structural.ts';
 import { type ConverterDeps, type ConvertObjects, createWebhookConverter } from './webhook-converter.ts';
 
 type Crd = CustomResourceDefinition;
@@ -213,53 +207,12 @@ function takenNames(registry: Registry, known: ReadonlyMap<string, Known>, crd: 
   return { resources, kinds };
 }
 
-/** Checks the schemas and sets names and conditions, so that a definition is in use as soon as it is written. Throws StatusError Invalid. */
-function prepare(write: HookedWrite, taken: (crd: Crd) => TakenNames, cel: () => Cel): undefined {
+/** Checks the definition and sets names and conditions, so that it is in use as soon as it is written. */
+function prepare(write: HookedWrite, taken: (crd: Crd) => TakenNames, cel: () => Cel): HeldWrite {
   const crd = write.draft as unknown as Draft;
-  const errors = definitionErrors(crd, write.old as unknown as Crd | undefined, cel);
-  if (errors.length > 0) throw invalid(customResourceDefinitions, crd.metadata.name ?? '', errors);
-  if (crd.spec.names === undefined || crd.spec.versions === undefined) return undefined;
-  crd.status = statusFor(crd, taken(crd), timestamp(write.context.now.getTime()));
-  return undefined;
-}
-
-function definitionErrors(crd: Draft, old: Crd | undefined, cel: () => Cel): FieldError[] {
-  const errors: FieldError[] = [];
-  for (const [i, version] of (crd.spec.versions ?? []).entries()) {
-    const schema = version.schema?.openAPIV3Schema as JSONSchemaProps | undefined;
-    const path = `spec.versions[${i}]`;
-    for (const [j, column] of (version.additionalPrinterColumns ?? []).entries())
-      errors.push(...pathErrors(column.jsonPath, `${path}.additionalPrinterColumns[${j}].jsonPath`));
-    for (const [j, field] of (version.selectableFields ?? []).entries())
-      errors.push(...pathErrors(field.jsonPath, `${path}.selectableFields[${j}].jsonPath`));
-    const before = old?.spec.versions.find((v) => v.name === version.name)?.schema?.openAPIV3Schema;
-    if (schema === undefined || jsonEqual(schema, before)) continue;
-    const at = `${path}.schema.openAPIV3Schema`;
-    const found = schemaErrors(schema, at);
-    errors.push(...(found.length > 0 ? found : [...defaultErrors(customSchema(schema, false), at), ...ruleErrors(schema, at, cel)]));
-  }
-  return errors;
-}
-
-function pathErrors(jsonPath: string, field: string): FieldError[] {
-  try {
-    if (!jsonPath.startsWith('.') && !jsonPath.startsWith('[')) throw new Error('should start with a dot');
-    parseJsonPath(jsonPath);
-    return [];
-  } catch (error) {
-    return [fieldInvalid(field, jsonPath, `is invalid: ${error instanceof Error ? error.message : String(error)}`)];
-  }
-}
-
-/** CEL rules that do not compile, or could cost far too much. */
-function ruleErrors(props: JSONSchemaProps, path: string, cel: () => Cel): FieldError[] {
-  if (!JSON.stringify(props).includes('x-kubernetes-validations')) return [];
-  const { errors } = compileValidations(cel(), customSchema(props, false), (name) => definition(name) ?? {});
-  return errors.map((e) =>
-    e.forbidden === true
-      ? { field: `${path}.${e.field}`, type: 'FieldValueForbidden', message: `Forbidden: ${e.message}` }
-      : fieldInvalid(`${path}.${e.field}`, e.value, e.message),
-  );
+  const errors = definitionErrors(crd, write.old as unknown as Crd | undefined, (schema, path) => schemaErrors(schema, path, cel));
+  if (errors.length === 0) crd.status = statusFor(crd, taken(crd), timestamp(write.context.now.getTime()));
+  return { undo: () => undefined, errors };
 }
 
 /** Deletes the instances, waits until the last is gone, and lets the definition go. Tries until it succeeds. */

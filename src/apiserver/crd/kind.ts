@@ -4,6 +4,7 @@ import { type CelValidator, compileValidations } from '#kube/cel-validate.ts';
 import { decodeValue, pruneValue } from '#kube/decode.ts';
 import type { CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps } from '#kube/generated/apiextensions-v1.ts';
 import { humanDuration } from '#kube/human-duration.ts';
+import { isObject, own } from '#kube/json-value.ts';
 import { allVerbs, type ColumnDef, type Draft, type KindDef, type RemoteConversion, type ScaleDef, type TableDef } from '#kube/kind.ts';
 import type { KubeObject } from '#kube/object.ts';
 import type { ResourceRef } from '#kube/refs.ts';
@@ -177,13 +178,19 @@ function selectable(jsonPath: string): [string, (object: KubeObject) => string] 
   ];
 }
 
+/** The value at a path of fields joined by dots. */
+function valueAtDots(object: unknown, path: string): unknown {
+  let at = object;
+  for (const step of path.replace(/^\./, '').split('.')) at = isObject(at) ? own(at, step) : undefined;
+  return at;
+}
+
 function scaleOf(specReplicasPath: string, statusReplicasPath: string, selectorPath: string | undefined): ScaleDef {
-  const selector = selectorPath === undefined || selectorPath === '' ? undefined : parseJsonPath(selectorPath);
   return {
     specReplicasPath,
     statusReplicasPath,
     selector: (object) => {
-      const [value] = selector?.find(object) ?? [];
+      const value = selectorPath === undefined || selectorPath === '' ? undefined : valueAtDots(object, selectorPath);
       return typeof value === 'string' ? value : '';
     },
   };
@@ -203,21 +210,40 @@ const ageDescription =
 
 type Cell = string | number | bigint | boolean | null;
 
+interface CustomColumn extends ColumnDef {
+  readonly cell: (object: KubeObject, now: Date) => Cell;
+}
+
+const creationColumn = (name: string): CustomColumn => ({
+  name,
+  type: 'date',
+  description: ageDescription,
+  priority: 0,
+  cell: (object, now) => cellOf([object.metadata.creationTimestamp], 'date', now),
+});
+
+/** Columns whose paths cannot be read are left out with all the others, as upstream falls back to its default table. */
+function columnsOf({ additionalPrinterColumns: given = [] }: CustomResourceDefinitionVersion): readonly CustomColumn[] {
+  if (given.length === 0) return [creationColumn('Age')];
+  try {
+    return given.map((c) => {
+      const path = parseJsonPath(c.jsonPath);
+      const type = c.type as ColumnDef['type'];
+      return {
+        name: c.name,
+        type,
+        description: c.description ?? `Custom resource definition column (in JSONPath format): ${c.jsonPath}`,
+        priority: c.priority ?? 0,
+        cell: (object, now) => cellOf(path.find(object), type, now),
+      };
+    });
+  } catch {
+    return [creationColumn('Created At')];
+  }
+}
+
 function tableOf(v: CustomResourceDefinitionVersion): TableDef {
-  const given = v.additionalPrinterColumns ?? [
-    { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: ageDescription },
-  ];
-  const columns = given.map((c): ColumnDef & { cell: (object: KubeObject, now: Date) => Cell } => {
-    const path = parseJsonPath(c.jsonPath);
-    const type = c.type as ColumnDef['type'];
-    return {
-      name: c.name,
-      type,
-      description: c.description ?? `Custom resource definition column (in JSONPath format): ${c.jsonPath}`,
-      priority: c.priority ?? 0,
-      cell: (object, now) => cellOf(path.find(object), type, now),
-    };
-  });
+  const columns = columnsOf(v);
   return {
     columns: [nameColumn, ...columns.map(({ cell: _cell, ...column }) => column)],
     cells: (object, now) => [object.metadata.name ?? '', ...columns.map((c) => c.cell(object, now))],

@@ -79,12 +79,24 @@ function validationsOf(p: Props, below: (inner: Props) => Schema): SchemaValidat
 }
 
 /** The same few patterns stand in most schemas, and compiling one takes as long as checking a hundred fields. */
-const compiled = new Map<string, RE2JS | undefined>();
+const compiled = new Map<string, RE2JS | { readonly problem: string }>();
 const maxCompiled = 500;
 
 /** A pattern of the schema; undefined where it is none. RE2 as in Go: no pattern takes more than linear time. */
 export function compilePattern(pattern: string): RE2JS | undefined {
-  if (compiled.has(pattern)) return compiled.get(pattern);
+  const found = patternOf(pattern);
+  return 'problem' in found ? undefined : found;
+}
+
+/** Why a text is no pattern, in the words of Go's regexp; undefined where it is one. */
+export function patternProblem(pattern: string): string | undefined {
+  const found = patternOf(pattern);
+  return 'problem' in found ? found.problem : undefined;
+}
+
+function patternOf(pattern: string): RE2JS | { readonly problem: string } {
+  const known = compiled.get(pattern);
+  if (known !== undefined) return known;
   const made = compileFresh(pattern);
   for (const oldest of compiled.keys()) {
     if (compiled.size < maxCompiled) break;
@@ -94,10 +106,10 @@ export function compilePattern(pattern: string): RE2JS | undefined {
   return made;
 }
 
-function compileFresh(pattern: string): RE2JS | undefined {
+function compileFresh(pattern: string): RE2JS | { readonly problem: string } {
   try {
     return RE2JS.compile(pattern);
-  } catch {
-    return undefined;
+  } catch (error) {
+    return { problem: error instanceof Error ? error.message : String(error) };
   }
 }

@@ -133,7 +133,7 @@ async function createOnce(
   const held = await hooks?.beforeWrite?.({ draft, old: undefined, dryRun, context });
   try {
     const object = draft as unknown as KubeObject;
-    fail(r, object, [...validateMeta(def, object), ...(def.validate?.(object, context) ?? [])]);
+    fail(r, object, [...validateMeta(def, object), ...(held?.errors ?? []), ...(def.validate?.(object, context) ?? [])]);
     r.warnings.push(...(def.warnings?.(object, undefined) ?? []));
     await core.admission.validate(admission);
     const name = object.metadata.name ?? '';
@@ -264,7 +264,7 @@ async function updateOnce(r: VerbRequest, plan: UpdatePlan, entry: CachedEntry, 
   const held = await hooks?.beforeWrite?.({ draft, old, dryRun: plan.dryRun, context });
   try {
     const object = draft as unknown as KubeObject;
-    validateUpdate(r, plan, object, old, context);
+    validateUpdate(r, plan, { object, old, context, found: held?.errors ?? [] });
     if (plan.part?.skipAdmission !== true) await core.admission.validate(admission);
     const result = await commit(r, plan, { draft, old, entry, unconditional });
     if (plan.dryRun) held?.undo();
@@ -309,9 +309,17 @@ function restrict(r: VerbRequest, plan: UpdatePlan, draft: Draft, old: Stored, c
     metaOf(draft).generation = (old.metadata.generation ?? 0) + 1;
 }
 
-function validateUpdate(r: VerbRequest, plan: UpdatePlan, object: KubeObject, old: Stored, context: StrategyContext): void {
+interface Validation {
+  readonly object: KubeObject;
+  readonly old: Stored;
+  readonly context: StrategyContext;
+  /** What a hook found wrong. */
+  readonly found: readonly FieldError[];
+}
+
+function validateUpdate(r: VerbRequest, plan: UpdatePlan, { object, old, context, found }: Validation): void {
   const { def } = r.resource;
-  const errors = [...validateMeta(def, object), ...validateMetaUpdate(object, old)];
+  const errors = [...validateMeta(def, object), ...validateMetaUpdate(object, old), ...found];
   if (plan.part === undefined) errors.push(...(def.validateUpdate?.(object, old, context) ?? def.validate?.(object, context) ?? []));
   else errors.push(...(plan.part.validate?.(object, old, context) ?? []));
   fail(r, object, errors);

@@ -5,7 +5,8 @@ import { isDns1123Subdomain } from '#kube/names.ts';
 import type { FieldError } from '#kube/status-error.ts';
 import { fieldDuplicate, fieldInvalid, fieldProblems, fieldRequired } from '#kube/validation/field-error.ts';
 import { labelSelector } from '#kube/validation/label-selector.ts';
-import { optionalOneOf, portNumber } from '#kube/validation/values.ts';
+import { optionalOneOf } from '#kube/validation/values.ts';
+import { webhookService, webhookUrl } from '#kube/validation/webhook-client.ts';
 import { conditionErrors } from './policies.ts';
 import { ruleErrors } from './rules.ts';
 
@@ -28,35 +29,8 @@ interface Webhook {
 export function webhookClient(field: string, config: WebhookClientConfig): FieldError[] {
   const { url, service } = config;
   if ((url === undefined) === (service === undefined)) return [fieldRequired(field, 'exactly one of url or service is required')];
-  if (url !== undefined) return urlErrors(`${field}.url`, url);
-  const errors: FieldError[] = [];
-  if (service === undefined) return errors;
-  if (service.name === '') errors.push(fieldRequired(`${field}.service.name`, 'service name is required'));
-  if (service.namespace === '') errors.push(fieldRequired(`${field}.service.namespace`, 'service namespace is required'));
-  if (service.port !== undefined) errors.push(...portNumber(`${field}.service.port`, service.port));
-  if (service.path !== undefined && !service.path.startsWith('/')) {
-    errors.push(fieldInvalid(`${field}.service.path`, service.path, "must start with a '/'"));
-  }
-  return errors;
-}
-
-function urlErrors(field: string, text: string): FieldError[] {
-  const form = 'desired format: https://host[/path]';
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch (error) {
-    return [fieldRequired(field, `url must be a valid URL: ${error instanceof Error ? error.message : ''}; ${form}`)];
-  }
-  const errors: FieldError[] = [];
-  if (url.protocol !== 'https:')
-    errors.push(fieldInvalid(field, url.protocol.replace(/:$/, ''), `'https' is the only allowed URL scheme; ${form}`));
-  if (url.host === '') errors.push(fieldInvalid(field, url.host, `host must be specified; ${form}`));
-  if (url.username !== '' || url.password !== '')
-    errors.push(fieldInvalid(field, url.username, 'user information is not permitted in the URL'));
-  if (url.hash !== '') errors.push(fieldInvalid(field, url.hash.slice(1), 'fragments are not permitted in the URL'));
-  if (url.search !== '') errors.push(fieldInvalid(field, url.search.slice(1), 'query parameters are not permitted in the URL'));
-  return errors;
+  if (url !== undefined) return webhookUrl(`${field}.url`, url);
+  return service === undefined ? [] : webhookService(`${field}.service`, service);
 }
 
 function webhookName(field: string, name: string): FieldError[] {

@@ -1,7 +1,7 @@
+import { validateCrdStatusUpdate } from '#kube/crd/validation.ts';
 import type { CustomResourceDefinition } from '#kube/generated/apiextensions-v1.ts';
 import { customResourceDefinitions } from '#kube/refs.ts';
 import { defineKind, type Mutable } from '../define.ts';
-import { validateCrd, validateCrdStatusUpdate, validateCrdUpdate } from './validation.ts';
 
 /** Notes the storage version among those that objects may be stored in. */
 function noteStoredVersion(object: Mutable<CustomResourceDefinition>): void {
@@ -9,12 +9,11 @@ function noteStoredVersion(object: Mutable<CustomResourceDefinition>): void {
   object.status = status;
   const stored = status.storedVersions ?? [];
   const storage = object.spec.versions.find((v) => v.storage)?.name;
-  status.storedVersions = storage === undefined || stored.includes(storage) ? stored : [...stored, storage];
+  if (storage !== undefined && !stored.includes(storage)) status.storedVersions = [...stored, storage];
 }
 
 export const customResourceDefinitionKind = defineKind(customResourceDefinitions, {
-  validate: validateCrd,
-  validateUpdate: validateCrdUpdate,
+  // The rest is checked by the API server's hooks, which compile the schemas.
   validateStatusUpdate: validateCrdStatusUpdate,
   hasStatus: true,
   statusKeepsMetadata: 'all',
@@ -23,7 +22,7 @@ export const customResourceDefinitionKind = defineKind(customResourceDefinitions
   defaults: (object) => {
     const { names, conversion } = object.spec;
     names.singular ||= names.kind.toLowerCase();
-    names.listKind ||= `${names.kind}List`;
+    if (names.kind !== '') names.listKind ||= `${names.kind}List`;
     if (conversion === undefined) object.spec.conversion = { strategy: 'None' };
     else if (conversion.webhook?.clientConfig?.service !== undefined) conversion.webhook.clientConfig.service.port ??= 443;
   },
@@ -42,7 +41,11 @@ export const customResourceDefinitionKind = defineKind(customResourceDefinitions
     };
     status.conditions = [...(status.conditions ?? []).filter((c) => c.type !== 'Terminating'), terminating];
   },
-  prepareForCreate: noteStoredVersion,
+  prepareForCreate: (draft) => {
+    const object = draft as unknown as Mutable<CustomResourceDefinition>;
+    object.status = {};
+    noteStoredVersion(object);
+  },
   prepareForUpdate: (object, old) => {
     object.status = structuredClone(old.status ?? {}) as NonNullable<typeof object.status>;
     noteStoredVersion(object);

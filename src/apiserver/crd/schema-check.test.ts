@@ -1,13 +1,14 @@
 import { describe, expect, test } from 'vitest';
+import { createCel } from '#kube/cel.ts';
 import type { JSONSchemaProps } from '#kube/generated/apiextensions-v1.ts';
 import { defaultErrors } from './defaults.ts';
 import { customSchema } from './schema.ts';
-import { schemaErrors } from './structural.ts';
+import { schemaErrors } from './schema-check.ts';
 
 const text = { type: 'string' };
 const root = (properties: Record<string, unknown>, more: object = {}): JSONSchemaProps =>
   ({ type: 'object', properties, ...more }) as unknown as JSONSchemaProps;
-const errorsOf = (props: JSONSchemaProps) => schemaErrors(props, 's').map((e) => `${e.field}: ${e.message}`);
+const errorsOf = (props: JSONSchemaProps) => schemaErrors(props, 's', createCel).map((e) => `${e.field}: ${e.message}`);
 const list = (more: object, items: object = { type: 'object', properties: { k: text }, required: ['k'] }) =>
   root({ l: { type: 'array', items, ...more } });
 const keyed = { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['k'] };
@@ -16,7 +17,6 @@ describe('schemas that v1 definitions may not have', () => {
   test.each<[string, JSONSchemaProps, string]>([
     ['no type at the root', { properties: {} }, 's.type: Required value: must not be empty at the root'],
     ['another type at the root', { type: 'array', items: text } as never, 's.type: Invalid value: "array": must be object at the root'],
-    ['a nullable root', root({}, { nullable: true }), 's.nullable: Forbidden: nullable cannot be true at the root'],
     ['a field without a type', root({ a: {} }), 's.properties[a].type: Required value: must not be empty for specified object fields'],
     ['items without a type', list({}, {}), 's.properties[l].items.type: Required value: must not be empty for specified array items'],
     ['a list without items', root({ l: { type: 'array' } }), 's.properties[l].items: Required value: must be specified'],
@@ -24,11 +24,6 @@ describe('schemas that v1 definitions may not have', () => {
       'an unknown type',
       root({ a: { type: 'text' } }),
       's.properties[a].type: Unsupported value: "text": supported values: "array", "boolean", "integer", "number", "object", "string"',
-    ],
-    [
-      'null as a type',
-      root({ a: { type: 'null' } }),
-      's.properties[a].type: Forbidden: type cannot be set to null, use nullable as an alternative',
     ],
     ['references', root({ a: { ...text, $ref: '#/x' } }), 's.properties[a].$ref: Forbidden: $ref is not supported'],
     [
@@ -69,7 +64,7 @@ describe('schemas that v1 definitions may not have', () => {
     [
       'keys that are no fields',
       list({ ...keyed, 'x-kubernetes-list-map-keys': ['z'] }),
-      's.properties[l].x-kubernetes-list-map-keys[0]: Invalid value: "z": entries must all be names of item properties',
+      's.properties[l].x-kubernetes-list-map-keys: Invalid value: ["z"]: entries must all be names of item properties',
     ],
     [
       'keys that may be missing',
@@ -97,14 +92,119 @@ describe('schemas that v1 definitions may not have', () => {
       's.properties[a].not.default: Forbidden: must be undefined to be structural',
     ],
     [
-      'a field that only oneOf knows',
-      root({ a: { type: 'object', oneOf: [{ properties: { b: { pattern: 'x' } } }] } }),
-      's.properties[a].properties[b]: Required value: because it is defined in s.properties[a].oneOf[0].properties[b]',
+      'a field that only oneOf of the root knows',
+      root({}, { oneOf: [{ properties: { b: { pattern: 'x' } } }] }),
+      's.properties[b]: Required value: because it is defined in s.oneOf[0].properties[b]',
     ],
     [
       'more than names of metadata',
       root({ metadata: { type: 'object', properties: { labels: { type: 'object' } } } }),
       's.properties[metadata]: Forbidden: must not specify anything other than name and generateName, but metadata is implicitly specified',
+    ],
+    ['metadata that is no object', root({ metadata: { ...text } }), 's.properties[metadata].type: Invalid value: "string": must be object'],
+    [
+      'metadata in a nested context',
+      root({ metadata: { type: 'object' } }, { not: { properties: { metadata: { required: ['x'] } } } }),
+      's.not.properties[metadata]: Forbidden: must not be specified in a nested context',
+    ],
+    [
+      'a default in metadata',
+      root({ metadata: { type: 'object', default: {} } }),
+      's.properties[metadata].default: Forbidden: must not be set in top-level metadata',
+    ],
+    [
+      'an object within metadata',
+      root({
+        a: {
+          type: 'object',
+          'x-kubernetes-embedded-resource': true,
+          properties: {
+            metadata: {
+              type: 'object',
+              properties: {
+                b: { type: 'object', 'x-kubernetes-embedded-resource': true, 'x-kubernetes-preserve-unknown-fields': true },
+              },
+            },
+          },
+        },
+      }),
+      's.properties[a].properties[metadata].properties[b].x-kubernetes-embedded-resource: Forbidden: must not be used inside of resource meta',
+    ],
+    [
+      'an embedded resource without fields',
+      root({ a: { type: 'object', 'x-kubernetes-embedded-resource': true } }),
+      's.properties[a].properties: Required value: must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields',
+    ],
+    [
+      'a map at the root',
+      { type: 'object', additionalProperties: text } as never,
+      's.additionalProperties: Forbidden: must not be used at the root',
+    ],
+    [
+      'int-or-string whose unknown fields are kept',
+      root({ a: { 'x-kubernetes-int-or-string': true, 'x-kubernetes-preserve-unknown-fields': true } }),
+      's.properties[a].x-kubernetes-preserve-unknown-fields: Invalid value: true: must be false if x-kubernetes-int-or-string is true',
+    ],
+    [
+      'types in anyOf that are not those of int-or-string',
+      root({ a: { 'x-kubernetes-int-or-string': true, anyOf: [{ type: 'string' }] } }),
+      's.properties[a].anyOf[0].type: Forbidden: must be empty to be structural',
+    ],
+    [
+      'a pattern that Go does not read',
+      root({ a: { ...text, pattern: '(?=x)' } }),
+      's.properties[a].pattern: Invalid value: "(?=x)": must be a valid regular expression, but isn\'t: error parsing regexp: invalid or unsupported Perl syntax: `(?=`',
+    ],
+    ['an id', root({ a: { ...text, id: 'x' } }), 's.properties[a].id: Forbidden: id is not supported'],
+    [
+      'definitions',
+      root({ a: { ...text, definitions: { x: text } } }),
+      's.properties[a].definitions: Forbidden: definitions is not supported',
+    ],
+    [
+      'several schemas of items',
+      root({ a: { type: 'array', items: [text] } }),
+      's.properties[a].items: Forbidden: items must be a schema object and not an array',
+    ],
+    [
+      'an unknown list type',
+      list({ 'x-kubernetes-list-type': 'bag' }),
+      's.properties[l].x-kubernetes-list-type: Unsupported value: "bag": supported values: "atomic", "set", "map"',
+    ],
+    [
+      'items of a set that may be null',
+      list({ 'x-kubernetes-list-type': 'set' }, { ...text, nullable: true }),
+      's.properties[l].items.nullable: Forbidden: cannot be nullable when x-kubernetes-list-type is set',
+    ],
+    [
+      'keys that may be null',
+      list(keyed, { type: 'object', properties: { k: { ...text, nullable: true } }, required: ['k'] }),
+      's.properties[l].items.properties[k].nullable: Forbidden: this property is in x-kubernetes-list-map-keys, so it cannot be nullable',
+    ],
+    [
+      'keys said twice',
+      list({ ...keyed, 'x-kubernetes-list-map-keys': ['k', 'k'] }),
+      's.properties[l].x-kubernetes-list-map-keys: Invalid value: ["k","k"]: must not contain duplicate entries',
+    ],
+    [
+      'a list map of texts',
+      list(keyed, text),
+      's.properties[l].items.type: Invalid value: "string": must be object if parent array\'s x-kubernetes-list-type is map',
+    ],
+    [
+      'a rule about a field that is not there',
+      root({ a: { type: 'object', properties: { b: text }, 'x-kubernetes-validations': [{ rule: 'true', fieldPath: '.c' }] } }),
+      's.properties[a].x-kubernetes-validations[0].fieldPath: Invalid value: ".c": must be a valid path',
+    ],
+    [
+      'an empty message',
+      root({ a: { ...text, 'x-kubernetes-validations': [{ rule: 'true', message: ' ' }] } }),
+      's.properties[a].x-kubernetes-validations[0].message: Invalid value: " ": must be non-empty if specified',
+    ],
+    [
+      'an empty messageExpression',
+      root({ a: { ...text, 'x-kubernetes-validations': [{ rule: 'true', messageExpression: ' ' }] } }),
+      's.properties[a].x-kubernetes-validations[0].messageExpression: Required value: messageExpression must be non-empty if specified',
     ],
     ['a kind that is no text', root({ kind: { type: 'integer' } }), 's.properties[kind].type: Invalid value: "integer": must be string'],
     [
@@ -122,7 +222,22 @@ describe('schemas that v1 definitions may not have', () => {
   });
 });
 
+test('all that is wrong is told, the structure first and sorted', () => {
+  const props = root({ b: { type: 'array' }, a: { type: 'text', uniqueItems: true }, c: { type: 'null' } });
+  expect(errorsOf(props)).toEqual([
+    's.properties[b].items: Required value: must be specified',
+    's.properties[a].type: Unsupported value: "text": supported values: "array", "boolean", "integer", "number", "object", "string"',
+    's.properties[a].uniqueItems: Forbidden: uniqueItems cannot be set to true since the runtime complexity becomes quadratic',
+    's.properties[c].type: Unsupported value: "null": supported values: "array", "boolean", "integer", "number", "object", "string"',
+    's.properties[c].type: Forbidden: type cannot be set to null, use nullable as an alternative',
+  ]);
+});
+
 test.each<[string, JSONSchemaProps]>([
+  [
+    'int-or-string with its types and more',
+    root({ a: { 'x-kubernetes-int-or-string': true, allOf: [{ anyOf: [{ type: 'integer' }, { type: 'string' }] }, { pattern: 'x' }] } }),
+  ],
   ['int-or-string with its types', root({ a: { 'x-kubernetes-int-or-string': true, anyOf: [{ type: 'integer' }, { type: 'string' }] } })],
   ['names of metadata', root({ metadata: { type: 'object', properties: { name: { ...text, maxLength: 5 } } } })],
   ['list maps whose keys have defaults', list(keyed, { type: 'object', properties: { k: { ...text, default: 'x' } } })],

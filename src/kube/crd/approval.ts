@@ -1,5 +1,5 @@
 /** Whether a definition in a group of the Kubernetes community is approved: k8s.io/apiextensions-apiserver pkg/apihelpers. */
-import type { CustomResourceDefinition } from './generated/apiextensions-v1.ts';
+import type { CustomResourceDefinition } from '../generated/apiextensions-v1.ts';
 
 export const approvalAnnotation = 'api-approved.kubernetes.io';
 
