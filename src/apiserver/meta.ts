@@ -1,9 +1,10 @@
 /** metadata of objects that are written: k8s.io/apiserver pkg/registry/rest and k8s.io/apimachinery pkg/api/validation. */
 import { jsonEqual } from '#kube/json-value.ts';
 import type { Draft, KindDef } from '#kube/kind.ts';
-import { isDns1035Label, isDns1123Label, isDns1123Subdomain, isLabelValue, isQualifiedName } from '#kube/names.ts';
+import { isDns1123Label, isDns1123Subdomain, isLabelValue, isQualifiedName } from '#kube/names.ts';
 import type { KubeObject, ObjectMeta } from '#kube/object.ts';
 import { badRequest, type FieldError } from '#kube/status-error.ts';
+import { pathSegmentProblems, standardFinalizer } from '#kube/validation/values.ts';
 import type { Core } from './core.ts';
 import { timestamp } from './core.ts';
 
@@ -83,21 +84,12 @@ const invalidValue = (field: string, value: unknown, why: string): FieldError =>
   message: `Invalid value: ${JSON.stringify(value)}: ${why}`,
 });
 
-/** Path segment names (RBAC): content of k8s.io/apimachinery pkg/api/validation/path. */
-export function pathSegmentErrors(name: string): string[] {
-  if (name === '.') return ["may not be '.'"];
-  if (name === '..') return ["may not be '..'"];
-  return ['/', '%'].filter((c) => name.includes(c)).map((c) => `may not contain '${c}'`);
-}
-
 function nameErrors(def: KindDef, name: string): string[] {
   switch (def.nameFormat ?? 'subdomain') {
     case 'label':
       return isDns1123Label(name);
-    case 'label1035':
-      return isDns1035Label(name);
     case 'path':
-      return pathSegmentErrors(name);
+      return pathSegmentProblems(name);
     case 'subdomain':
       return isDns1123Subdomain(name);
   }
@@ -185,8 +177,6 @@ function ownerErrors(meta: ObjectMeta): FieldError[] {
   return errors;
 }
 
-const standardFinalizers = new Set(['kubernetes', 'orphan', 'foregroundDeletion']);
-
 /** The groups whose objects, like custom resources, are held to apimachinery's rules for metadata only, not to those of pkg/apis/core/validation. */
 const plainMetaGroups: ReadonlySet<string> = new Set([
   'admissionregistration.k8s.io',
@@ -195,21 +185,14 @@ const plainMetaGroups: ReadonlySet<string> = new Set([
   'coordination.k8s.io',
 ]);
 
-/** validateKubeFinalizerName of pkg/apis/core/validation: a finalizer without a domain is one of ours. */
 const kubeFinalizerErrors = (finalizers: readonly string[]): FieldError[] =>
-  finalizers.flatMap((finalizer, i) =>
-    finalizer.includes('/') || standardFinalizers.has(finalizer)
-      ? []
-      : [invalidValue(`metadata.finalizers[${i}]`, finalizer, 'name is neither a standard finalizer name nor is it fully qualified')],
-  );
+  finalizers.flatMap((finalizer, i) => standardFinalizer(`metadata.finalizers[${i}]`, finalizer));
 
 function finalizerErrors(finalizers: readonly string[]): FieldError[] {
-  const errors: FieldError[] = [];
-  for (const finalizer of finalizers) {
-    for (const why of isQualifiedName(finalizer)) errors.push(invalidValue('metadata.finalizers', finalizer, why));
-  }
+  const field = 'metadata.finalizers';
+  const errors = finalizers.flatMap((name) => isQualifiedName(name).map((why) => invalidValue(field, name, why)));
   if (finalizers.includes('orphan') && finalizers.includes('foregroundDeletion'))
-    errors.push(invalidValue('metadata.finalizers', finalizers, 'finalizer orphan and foregroundDeletion cannot be both set'));
+    errors.push(invalidValue(field, finalizers, 'finalizer orphan and foregroundDeletion cannot be both set'));
   return errors;
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createKubeClient } from '#client/kube-client.ts';
+import type { Job } from '#kube/generated/batch-v1.ts';
 import type { Stored } from '#kube/object.ts';
 import { configMaps, deployments } from '#kube/refs.ts';
 import { builtinKinds } from '#resources/index.ts';
@@ -53,6 +54,16 @@ test('a stale update returns Conflict, one without resourceVersion overwrites', 
       'Operation cannot be fulfilled on configmaps "a": the object has been modified; please apply your changes to the latest version and try again',
   });
   expect(statusOf(await t.call('PUT', `${maps}/a`, map('a', { x: '3' })))).toBe(200);
+});
+
+test('what a strategy makes of the name holds for a generated name too', async () => {
+  const t = await startTestServer(builtinKinds);
+  const template = { spec: { restartPolicy: 'Never', containers: [{ name: 'c', image: 'i' }] } };
+  const job = { kind: 'Job', apiVersion: 'batch/v1', metadata: { generateName: 'j-' }, spec: { template } };
+  const made = objectOf(await t.call('POST', '/apis/batch/v1/namespaces/default/jobs', job)) as unknown as Job & Stored;
+  const { name, uid } = made.metadata;
+  expect(name).toMatch(/^j-\w{5}$/);
+  expect(made.spec?.template.metadata?.labels).toMatchObject({ 'job-name': name, 'batch.kubernetes.io/controller-uid': uid });
 });
 
 test('an update that changes nothing writes nothing', async () => {

@@ -110,7 +110,7 @@ export interface KindDef<T extends KubeObject = KubeObject> {
   /** Kubectl-visible warnings for an accepted object. */
   readonly warnings?: (object: T, old: T | undefined) => readonly string[];
   /** How metadata.name is checked; default 'subdomain' (DNS-1123). 'path': any legal path segment (RBAC). */
-  readonly nameFormat?: 'subdomain' | 'label' | 'label1035' | 'path';
+  readonly nameFormat?: 'subdomain' | 'label' | 'path';
   /** True: the object has a status subresource. */
   readonly hasStatus?: boolean;
   readonly scale?: ScaleDef;

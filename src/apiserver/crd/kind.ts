@@ -10,6 +10,7 @@ import type { KubeObject } from '#kube/object.ts';
 import type { ResourceRef } from '#kube/refs.ts';
 import type { Schema } from '#kube/schema.ts';
 import { definition } from '#kube/schema-registry.ts';
+import { standardFinalizer } from '#kube/validation/values.ts';
 import { isJsonNumber } from '#lib/exact-json.ts';
 import { lazy } from '#lib/lazy.ts';
 import { parseJsonPath } from './json-path.ts';
@@ -114,6 +115,7 @@ function kindOf(crd: CustomResourceDefinition, v: CustomResourceDefinitionVersio
     prepareForCreate: (object) => {
       if (hasStatus) delete object['status'];
     },
+    warnings: finalizerWarnings,
     validate: (object) => validate(object),
     validateUpdate: (object, old) => validate(object, old),
     validateStatusUpdate: (object, old) => validate(object, old),
@@ -122,6 +124,18 @@ function kindOf(crd: CustomResourceDefinition, v: CustomResourceDefinitionVersio
     ...(scale === undefined ? {} : { scale: scaleOf(scale.specReplicasPath, scale.statusReplicasPath, scale.labelSelectorPath) }),
     ...(v.deprecated === true ? { deprecation: v.deprecationWarning ?? `${group}/${v.name} ${names.kind} is deprecated` } : {}),
   };
+}
+
+/** Finalizers that are new and may clash with those of others: customresource/strategy.go of the apiextensions server. */
+function finalizerWarnings(object: KubeObject, old: KubeObject | undefined): string[] {
+  const known = old?.metadata.finalizers ?? [];
+  return (object.metadata.finalizers ?? []).flatMap((name) =>
+    name.includes('/') || known.includes(name) || standardFinalizer('', name).length === 0
+      ? []
+      : [
+          `metadata.finalizers: ${JSON.stringify(name)}: prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other finalizer writers`,
+        ],
+  );
 }
 
 /** An object pruned and defaulted by the schema of a version. */

@@ -1,4 +1,6 @@
 /** namespaces/finalize: the namespace controller takes its finalizer away, and the namespace goes. */
+import type { Namespace } from '#kube/generated/core-v1.ts';
+import { finalizerName } from '#kube/validation/values.ts';
 import type { UpdatePart } from '../verbs/write.ts';
 import { restoreBody } from './status.ts';
 
@@ -11,4 +13,5 @@ export const finalizePart: UpdatePart = {
     if (finalizers === undefined || finalizers.length === 0) delete spec.finalizers;
     else spec.finalizers = finalizers;
   },
+  validate: (object) => ((object as Namespace).spec?.finalizers ?? []).flatMap((name, i) => finalizerName(`spec.finalizers[${i}]`, name)),
 };

@@ -107,15 +107,22 @@ export async function createObject(r: VerbRequest, draft: Draft, dryRun: boolean
   dedupOwners(draft, r.warnings, afterAdmission);
   if (meta.resourceVersion !== undefined && meta.resourceVersion !== '' && meta.resourceVersion !== '0')
     throw new StatusError('BadRequest', 'resourceVersion should not be set on objects to be created');
-  initializeMeta(core, def, draft);
-  def.prepareForCreate?.(draft, context);
+  if (!generated) {
+    initializeMeta(core, def, draft);
+    def.prepareForCreate?.(draft, context);
+    return createOnce(r, draft, context, { ...admission, name: meta.name ?? '' }, dryRun);
+  }
   for (let attempt = 1; ; attempt++) {
-    if (generated) meta.name = generatedName(core, meta.generateName ?? '');
+    // Strategies write the name and the uid into the object (jobs: into labels), so each name begins with an object of its own.
+    const named = structuredClone(draft);
+    initializeMeta(core, def, named);
+    const name = generatedName(core, meta.generateName ?? '');
+    metaOf(named).name = name;
+    def.prepareForCreate?.(named, context);
     try {
-      return await createOnce(r, draft, context, { ...admission, name: meta.name ?? '' }, dryRun);
+      return await createOnce(r, named, context, { ...admission, object: named, name }, dryRun);
     } catch (error) {
-      if (!generated || attempt >= nameAttempts || !isStatus(error, 'AlreadyExists')) throw error;
-      meta.uid = core.random.uuid();
+      if (attempt >= nameAttempts || !isStatus(error, 'AlreadyExists')) throw error;
     }
   }
 }

@@ -17,6 +17,13 @@ export const fieldInvalid = (field: string, value: unknown, detail = ''): FieldE
   message: withDetail(`Invalid value: ${shown(value)}`, detail),
 });
 
+/** As fieldInvalid, for a value that is not worth showing: field.OmitValueType. */
+export const fieldInvalidState = (field: string, detail: string): FieldError => ({
+  field,
+  type: 'FieldValueInvalid',
+  message: withDetail('Invalid value', detail),
+});
+
 export const fieldNotSupported = (field: string, value: unknown, supported: readonly string[]): FieldError => ({
   field,
   type: 'FieldValueNotSupported',
@@ -26,10 +33,10 @@ export const fieldNotSupported = (field: string, value: unknown, supported: read
   ),
 });
 
-export const fieldDuplicate = (field: string, value: unknown): FieldError => ({
+export const fieldDuplicate = (field: string, value: unknown, detail = ''): FieldError => ({
   field,
   type: 'FieldValueDuplicate',
-  message: `Duplicate value: ${shown(value)}`,
+  message: withDetail(`Duplicate value: ${shown(value)}`, detail),
 });
 
 export const fieldForbidden = (field: string, detail: string): FieldError => ({
@@ -38,10 +45,16 @@ export const fieldForbidden = (field: string, detail: string): FieldError => ({
   message: withDetail('Forbidden', detail),
 });
 
-export const fieldNotFound = (field: string, value: unknown): FieldError => ({
+export const fieldInternal = (field: string, detail: string): FieldError => ({
+  field,
+  type: 'InternalError',
+  message: withDetail('Internal error', detail),
+});
+
+export const fieldNotFound = (field: string, value: unknown, detail = ''): FieldError => ({
   field,
   type: 'FieldValueNotFound',
-  message: `Not found: ${shown(value)}`,
+  message: withDetail(`Not found: ${shown(value)}`, detail),
 });
 
 export const fieldTooLong = (field: string, maxBytes: number): FieldError => ({

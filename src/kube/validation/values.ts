@@ -1,5 +1,4 @@
 /** Checks of single values that many kinds share: k8s.io/apimachinery pkg/util/validation and pkg/apis/core/validation. */
-import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { isDeepStrictEqual } from 'node:util';
 import { isDns1123Label, isDns1123Subdomain, isLabelValue, isQualifiedName, maxLengthError, regexError } from '../names.ts';
 import { compareQuantity, quantitySign } from '../quantity.ts';
@@ -34,12 +33,34 @@ export const optionalOneOf = (field: string, value: string | undefined, supporte
   value === undefined || supported.includes(value) ? [] : [fieldNotSupported(field, value, supported)];
 
 export const dnsLabel = (field: string, value: string): FieldError[] => fieldProblems(field, value, isDns1123Label(value));
+/** Names that are one segment of a path. */
+export const pathSegmentProblems = (name: string): string[] => {
+  if (name === '.' || name === '..') return [`may not be '${name}'`];
+  return ['/', '%'].filter((c) => name.includes(c)).map((c) => `may not contain '${c}'`);
+};
+export const requiredPathSegment = (field: string, name: string | undefined): FieldError[] =>
+  name === undefined || name === '' ? [fieldRequired(field)] : fieldProblems(field, name, pathSegmentProblems(name));
+
 export const dnsSubdomain = (field: string, value: string): FieldError[] => fieldProblems(field, value, isDns1123Subdomain(value));
 export const qualifiedName = (field: string, value: string): FieldError[] => fieldProblems(field, value, isQualifiedName(value));
 
 /** A label that names something, required. */
 export const requiredDnsLabel = (field: string, value: string | undefined): FieldError[] =>
   value === undefined || value === '' ? [fieldRequired(field)] : dnsLabel(field, value);
+
+const httpPath = "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+";
+const httpPathPattern = new RegExp(`^${httpPath}$`);
+
+/** A path below a domain, such as acme.io/foo, required. */
+export function domainPrefixedPath(field: string, text: string): FieldError[] {
+  if (text === '') return [fieldRequired(field)];
+  const slash = text.indexOf('/');
+  const [host, path] = slash < 0 ? ['', ''] : [text.slice(0, slash), text.slice(slash + 1)];
+  if (host === '' || path === '') return [fieldInvalid(field, text, 'must be a domain-prefixed path (such as "acme.io/foo")')];
+  const errors = dnsSubdomain(field, host);
+  if (!httpPathPattern.test(path)) errors.push(fieldInvalid(field, path, regexError('Invalid path', httpPath)));
+  return errors;
+}
 
 /** A map of labels. */
 export const labels = (field: string, map: Readonly<Record<string, string>> | undefined): FieldError[] =>
@@ -72,19 +93,6 @@ export const portName = (field: string, name: string): FieldError[] => fieldProb
 /** A port by number or name. */
 export const portNumberOrName = (field: string, port: number | string): FieldError[] =>
   typeof port === 'number' ? portNumber(field, port) : portName(field, port);
-
-export const ipProblems = (ip: string): string[] =>
-  isIP(ip) === 0 ? ['must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)'] : [];
-export const ipAddress = (field: string, ip: string): FieldError[] => fieldProblems(field, ip, ipProblems(ip));
-
-/** True for `address/prefix`. */
-export function isCidr(text: string): boolean {
-  const [address = '', prefix = '', ...more] = text.split('/');
-  if (more.length > 0 || !/^(?:0|[1-9]\d{0,2})$/.test(prefix)) return false;
-  return (isIPv4(address) && Number(prefix) <= 32) || (isIPv6(address) && Number(prefix) <= 128);
-}
-export const cidr = (field: string, text: string): FieldError[] =>
-  isCidr(text) ? [] : [fieldInvalid(field, text, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)')];
 
 /** The name of an environment variable: printable ASCII without '='. */
 export function environmentNameProblems(name: string): string[] {
@@ -148,3 +156,16 @@ export const compareAmounts = (a: Quantity | undefined, b: Quantity | undefined)
 /** The value of a key that a client chose: `constructor` and the like are not found on plain objects. */
 export const ownValue = <T>(map: Readonly<Record<string, T>> | undefined, key: string): T | undefined =>
   map !== undefined && Object.hasOwn(map, key) ? map[key] : undefined;
+
+const standardFinalizers = new Set(['kubernetes', 'orphan', 'foregroundDeletion']);
+
+/** A finalizer without a domain is one of those that the server itself knows: validateKubeFinalizerName. */
+export const standardFinalizer = (field: string, name: string): FieldError[] =>
+  name.includes('/') || standardFinalizers.has(name)
+    ? []
+    : [fieldInvalid(field, name, 'name is neither a standard finalizer name nor is it fully qualified')];
+
+export const finalizerName = (field: string, name: string): FieldError[] => [
+  ...qualifiedName(field, name),
+  ...standardFinalizer(field, name),
+];

@@ -12,7 +12,7 @@ import {
   fieldTooMany,
 } from '#kube/validation/field-error.ts';
 import { labelSelector } from '#kube/validation/label-selector.ts';
-import { qualifiedName } from '#kube/validation/values.ts';
+import { pathSegmentProblems, qualifiedName } from '#kube/validation/values.ts';
 import { ruleErrors } from './rules.ts';
 
 const blank = (text: string | undefined): boolean => (text ?? '').trim() === '';
@@ -79,7 +79,7 @@ function matchErrors(field: string, match: MatchResources | undefined): FieldErr
       const at = `${field}.${part}[${i}]`;
       const names = rule.resourceNames ?? [];
       for (const [j, name] of names.entries()) {
-        if (/[/%]/.test(name)) errors.push(fieldInvalid(`${at}.resourceNames[${j}]`, name, `may not contain '${/[/%]/.exec(name)?.[0]}'`));
+        errors.push(...fieldProblems(`${at}.resourceNames[${j}]`, name, pathSegmentProblems(name)));
       }
       errors.push(...duplicates((j) => `${at}.resourceNames[${j}]`, names), ...ruleErrors(at, rule));
     }
@@ -218,7 +218,7 @@ function paramRefErrors(field: string, ref: ParamRef | undefined): FieldError[] 
   if (ref === undefined) return [];
   const { name = '', selector } = ref;
   const errors: FieldError[] = [];
-  if (/[/%]/.test(name)) errors.push(fieldInvalid(`${field}.name`, name, `may not contain '${/[/%]/.exec(name)?.[0]}'`));
+  errors.push(...fieldProblems(`${field}.name`, name, pathSegmentProblems(name)));
   const exclusive = 'name and selector are mutually exclusive';
   if (name !== '' && selector !== undefined)
     errors.push(fieldForbidden(`${field}.name`, exclusive), fieldForbidden(`${field}.selector`, exclusive));

@@ -13,12 +13,14 @@ import {
   nameColumn,
   selectorColumn,
 } from '../print.ts';
+import { daemonSetStatus } from './status-validation.ts';
 import { validateDaemonSet, validateDaemonSetUpdate } from './validation.ts';
 
 export const daemonSetKind = defineKind(daemonSets, {
   warnings: (object) => [...podWarnings('spec.template', object.spec?.template)],
   validate: validateDaemonSet,
   validateUpdate: validateDaemonSetUpdate,
+  validateStatusUpdate: daemonSetStatus,
   hasStatus: true,
   generation: 'spec',
   defaults: (object) => {

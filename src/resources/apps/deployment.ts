@@ -4,6 +4,7 @@ import { inPodNames, nameWarnings, podWarnings } from '../core/pod-warnings.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, containerCells, containerColumns, formatSelector, nameColumn, selectorColumn } from '../print.ts';
 import { workloadScale } from '../scale.ts';
+import { deploymentStatus } from './status-validation.ts';
 import { validateDeployment, validateDeploymentUpdate } from './validation.ts';
 
 export const deploymentKind = defineKind(deployments, {
@@ -13,6 +14,7 @@ export const deploymentKind = defineKind(deployments, {
   ],
   validate: validateDeployment,
   validateUpdate: validateDeploymentUpdate,
+  validateStatusUpdate: deploymentStatus,
   hasStatus: true,
   statusKeepsMetadata: ['labels'],
   generation: 'spec',

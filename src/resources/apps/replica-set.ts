@@ -4,6 +4,7 @@ import { inPodNames, nameWarnings, podWarnings } from '../core/pod-warnings.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, containerCells, containerColumns, formatSelector, nameColumn, selectorColumn } from '../print.ts';
 import { workloadScale } from '../scale.ts';
+import { replicaSetStatus } from './status-validation.ts';
 import { validateReplicaSet, validateReplicaSetUpdate } from './validation.ts';
 
 export const replicaSetKind = defineKind(replicaSets, {
@@ -13,6 +14,7 @@ export const replicaSetKind = defineKind(replicaSets, {
   ],
   validate: validateReplicaSet,
   validateUpdate: validateReplicaSetUpdate,
+  validateStatusUpdate: replicaSetStatus,
   hasStatus: true,
   generation: 'spec',
   scale: workloadScale,

@@ -5,6 +5,7 @@ import { inPodNames, nameWarnings, podWarnings } from '../core/pod-warnings.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, containerCells, containerColumns, nameColumn } from '../print.ts';
 import { workloadScale } from '../scale.ts';
+import { statefulSetStatus } from './status-validation.ts';
 import { validateStatefulSet, validateStatefulSetUpdate } from './validation.ts';
 
 export const statefulSetKind = defineKind(statefulSets, {
@@ -14,6 +15,7 @@ export const statefulSetKind = defineKind(statefulSets, {
   ],
   validate: validateStatefulSet,
   validateUpdate: validateStatefulSetUpdate,
+  validateStatusUpdate: statefulSetStatus,
   hasStatus: true,
   generation: 'spec',
   scale: workloadScale,

@@ -1,84 +1,57 @@
-import type { HorizontalPodAutoscaler, HPAScalingRules, MetricSpec } from '#kube/generated/autoscaling-v2.ts';
+/** Horizontal pod autoscalers: pkg/apis/autoscaling/validation. */
+import type { HorizontalPodAutoscaler, HPAScalingRules } from '#kube/generated/autoscaling-v2.ts';
 import type { FieldError } from '#kube/status-error.ts';
-import { fieldForbidden, fieldInvalid, fieldNotSupported, fieldProblems, fieldRequired } from '#kube/validation/field-error.ts';
+import { statusCounts } from '#kube/validation/counts.ts';
+import { fieldInvalid, fieldNotSupported, fieldRequired } from '#kube/validation/field-error.ts';
+import { nonNegativeQuantity, optionalOneOf } from '#kube/validation/values.ts';
+import { metrics, objectReference } from './metric-validation.ts';
 
-const pathProblems = (name: string): string[] => ['/', '%'].filter((c) => name.includes(c)).map((c) => `may not contain '${c}'`);
-
-function metric(field: string, m: MetricSpec): FieldError[] {
-  const kinds = {
-    Object: 'object',
-    Pods: 'pods',
-    Resource: 'resource',
-    ContainerResource: 'containerResource',
-    External: 'external',
-  } as const;
-  if (m.type === '') return [fieldRequired(`${field}.type`, 'must specify a metric source type')];
-  const part = Object.hasOwn(kinds, m.type) ? kinds[m.type as keyof typeof kinds] : undefined;
-  if (part === undefined) return [fieldNotSupported(`${field}.type`, m.type, Object.keys(kinds).sort())];
-  const errors: FieldError[] = [];
-  for (const other of Object.values(kinds)) {
-    if (other !== part && m[other] !== undefined) {
-      errors.push(fieldForbidden(`${field}.${other}`, `must populate the given metric source only`));
-    }
-  }
-  const source = m[part];
-  if (source === undefined) return [...errors, fieldRequired(`${field}.${part}`, 'must populate information for the given metric source')];
-  const { target } = source;
-  const at = `${field}.${part}.target`;
-  if (target.type === '') errors.push(fieldRequired(`${at}.type`, 'must specify a metric target type'));
-  if (target.averageUtilization !== undefined && target.averageUtilization < 1) {
-    errors.push(fieldInvalid(`${at}.averageUtilization`, target.averageUtilization, 'must be greater than 0'));
-  }
-  if (
-    (part === 'resource' || part === 'containerResource') &&
-    target.averageUtilization === undefined &&
-    target.averageValue === undefined
-  ) {
-    errors.push(fieldRequired(`${at}.averageUtilization`, 'must set either a target raw value or a target utilization'));
-  }
-  return errors;
-}
+const limits = { period: 1800, window: 3600 };
 
 function scalingRules(field: string, rules: HPAScalingRules | undefined): FieldError[] {
   if (rules === undefined) return [];
+  const { stabilizationWindowSeconds: window = 0, selectPolicy, policies = [], tolerance } = rules;
+  const at = `${field}.stabilizationWindowSeconds`;
   const errors: FieldError[] = [];
-  const window = rules.stabilizationWindowSeconds;
-  if (window !== undefined && window < 0)
-    errors.push(fieldInvalid(`${field}.stabilizationWindowSeconds`, window, 'must be greater than or equal to zero'));
-  if (window !== undefined && window > 3600)
-    errors.push(fieldInvalid(`${field}.stabilizationWindowSeconds`, window, 'must be less than or equal to 3600'));
-  if ((rules.policies ?? []).length === 0) errors.push(fieldRequired(`${field}.policies`, 'must specify at least one Policy'));
-  for (const [i, policy] of (rules.policies ?? []).entries()) {
-    const at = `${field}.policies[${i}]`;
-    if (!['Pods', 'Percent'].includes(policy.type)) errors.push(fieldNotSupported(`${at}.type`, policy.type, ['Percent', 'Pods']));
-    if (policy.value <= 0) errors.push(fieldInvalid(`${at}.value`, policy.value, 'must be greater than zero'));
-    if (policy.periodSeconds <= 0) errors.push(fieldInvalid(`${at}.periodSeconds`, policy.periodSeconds, 'must be greater than zero'));
-    if (policy.periodSeconds > 1800)
-      errors.push(fieldInvalid(`${at}.periodSeconds`, policy.periodSeconds, 'must be less than or equal to 1800'));
+  if (window < 0) errors.push(fieldInvalid(at, window, 'must be greater than or equal to zero'));
+  if (window > limits.window) errors.push(fieldInvalid(at, window, `must be less than or equal to ${limits.window}`));
+  errors.push(...optionalOneOf(`${field}.selectPolicy`, selectPolicy, ['Disabled', 'Max', 'Min']));
+  if (policies.length === 0) errors.push(fieldRequired(`${field}.policies`, 'must specify at least one Policy'));
+  for (const [i, { type, value, periodSeconds: period }] of policies.entries()) {
+    const policy = `${field}.policies[${i}]`;
+    if (type !== 'Pods' && type !== 'Percent') errors.push(fieldNotSupported(`${policy}.type`, type, ['Percent', 'Pods']));
+    if (value <= 0) errors.push(fieldInvalid(`${policy}.value`, value, 'must be greater than zero'));
+    if (period <= 0) errors.push(fieldInvalid(`${policy}.periodSeconds`, period, 'must be greater than zero'));
+    if (period > limits.period)
+      errors.push(fieldInvalid(`${policy}.periodSeconds`, period, `must be less than or equal to ${limits.period}`));
   }
+  if (tolerance !== undefined) errors.push(...nonNegativeQuantity(`${field}.tolerance`, tolerance));
   return errors;
 }
 
-/** Both versions: `spec` as autoscaling/v2 has it. */
-export function validateHpa(object: HorizontalPodAutoscaler): FieldError[] {
-  const { spec } = object;
+function wholeHpa({ spec }: HorizontalPodAutoscaler, fewest: number): FieldError[] {
   if (spec === undefined) return [fieldRequired('spec')];
   const errors: FieldError[] = [];
-  const { minReplicas, maxReplicas, scaleTargetRef: target } = spec;
-  if (minReplicas !== undefined && minReplicas < 1)
-    errors.push(fieldInvalid('spec.minReplicas', minReplicas, 'must be greater than or equal to 1'));
+  const { minReplicas, maxReplicas } = spec;
+  if (minReplicas !== undefined && minReplicas < fewest)
+    errors.push(fieldInvalid('spec.minReplicas', minReplicas, `must be greater than or equal to ${fewest}`));
   if (maxReplicas < 1) errors.push(fieldInvalid('spec.maxReplicas', maxReplicas, 'must be greater than 0'));
-  if (minReplicas !== undefined && maxReplicas < minReplicas) {
+  if (minReplicas !== undefined && maxReplicas < minReplicas)
     errors.push(fieldInvalid('spec.maxReplicas', maxReplicas, 'must be greater than or equal to `minReplicas`'));
-  }
-  for (const part of ['kind', 'name'] as const) {
-    if (target[part] === '') errors.push(fieldRequired(`spec.scaleTargetRef.${part}`));
-    else errors.push(...fieldProblems(`spec.scaleTargetRef.${part}`, target[part], pathProblems(target[part])));
-  }
-  for (const [i, m] of (spec.metrics ?? []).entries()) errors.push(...metric(`spec.metrics[${i}]`, m));
-  errors.push(
+  return [
+    ...errors,
+    ...objectReference('spec.scaleTargetRef', spec.scaleTargetRef),
+    ...metrics('spec.metrics', spec.metrics, minReplicas),
     ...scalingRules('spec.behavior.scaleUp', spec.behavior?.scaleUp),
     ...scalingRules('spec.behavior.scaleDown', spec.behavior?.scaleDown),
-  );
-  return errors;
+  ];
 }
+
+/** Both versions: the object as autoscaling/v2 has it. */
+export const validateHpa = (object: HorizontalPodAutoscaler): FieldError[] => wholeHpa(object, 1);
+
+export const validateHpaUpdate = (object: HorizontalPodAutoscaler, old: HorizontalPodAutoscaler): FieldError[] =>
+  wholeHpa(object, old.spec?.minReplicas === 0 ? 0 : 1);
+
+export const validateHpaStatus = ({ status }: HorizontalPodAutoscaler): FieldError[] =>
+  statusCounts(status, { counts: ['currentReplicas', 'desiredReplicas'], within: [] });

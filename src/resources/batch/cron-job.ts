@@ -15,7 +15,7 @@ import {
   selectorColumn,
   since,
 } from '../print.ts';
-import { validateCronJob } from './validation.ts';
+import { validateCronJob, validateCronJobUpdate } from './cron-job-validation.ts';
 
 export const cronJobKind = defineKind(cronJobs, {
   warnings: (object, old) => [
@@ -23,6 +23,7 @@ export const cronJobKind = defineKind(cronJobs, {
     ...podWarnings('spec.jobTemplate.spec.template', object.spec?.jobTemplate.spec?.template),
   ],
   validate: validateCronJob,
+  validateUpdate: validateCronJobUpdate,
   hasStatus: true,
   generation: 'spec',
   defaults: (object) => {

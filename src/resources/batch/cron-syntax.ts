@@ -42,7 +42,9 @@ function partProblem(part: string, range: FieldRange): string | undefined {
 }
 
 /** What is wrong with a schedule, in the parser's words; undefined where it is right. */
-export function cronProblem(schedule: string): string | undefined {
+export function cronProblem(text: string): string | undefined {
+  // A time zone may go before: whether it is welcome is for the caller to say.
+  const schedule = text.replace(/^(?:CRON_)?TZ=\S* +/, '');
   if (schedule.startsWith('@')) {
     if (macros.has(schedule)) return undefined;
     if (!schedule.startsWith('@every ')) return `unrecognized descriptor: ${schedule}`;

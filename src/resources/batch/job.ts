@@ -14,7 +14,8 @@ import {
   nameColumn,
   selectorColumn,
 } from '../print.ts';
-import { validateJob, validateJobUpdate } from './validation.ts';
+import { validateJobStatusUpdate } from './job-status-validation.ts';
+import { validateJob, validateJobUpdate } from './job-validation.ts';
 
 const maxInt32 = 2 ** 31 - 1;
 
@@ -29,20 +30,23 @@ function jobSpecDefaults(spec: Mutable<JobSpec>): void {
   spec.podReplacementPolicy ??= spec.podFailurePolicy === undefined ? 'TerminatingOrFailed' : 'Failed';
 }
 
-/** Pods of a job carry its uid, and its selector asks for it: generateSelector of upstream's job strategy. */
+/**
+ * Pods of a job carry its uid and name, and its selector asks for the uid: generateSelector of upstream's job strategy. What
+ * a client has set stays; validation refuses what does not fit.
+ */
 function generateSelector(job: Mutable<Job>): void {
   const { spec, metadata } = job;
   if (spec === undefined || spec.manualSelector === true) return;
   const { uid = '', name = '' } = metadata;
   const template = spec.template.metadata ?? {};
   spec.template.metadata = template;
-  template.labels = {
-    ...template.labels,
-    'batch.kubernetes.io/controller-uid': uid,
+  const generated = {
+    'job-name': name,
     'batch.kubernetes.io/job-name': name,
     'controller-uid': uid,
-    'job-name': name,
+    'batch.kubernetes.io/controller-uid': uid,
   };
+  template.labels = { ...generated, ...template.labels };
   spec.selector ??= {};
   spec.selector.matchLabels = { 'batch.kubernetes.io/controller-uid': uid, ...spec.selector.matchLabels };
 }
@@ -76,6 +80,7 @@ export const jobKind = defineKind(jobs, {
   ],
   validate: validateJob,
   validateUpdate: validateJobUpdate,
+  validateStatusUpdate: validateJobStatusUpdate,
   hasStatus: true,
   generation: 'spec',
   defaultPropagation: 'Orphan',

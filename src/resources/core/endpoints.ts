@@ -2,7 +2,7 @@ import type { Endpoints } from '#kube/generated/core-v1.ts';
 import { endpoints } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, listWithMore, nameColumn, orNone } from '../print.ts';
-import { validateEndpoints } from './endpoints-validation.ts';
+import { endpointsWarnings, validateEndpoints } from './endpoints-validation.ts';
 
 const hostPort = (ip: string, port: number): string => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`);
 
@@ -19,7 +19,9 @@ function addresses(object: Endpoints): string {
 
 export const endpointsKind = defineKind(endpoints, {
   deprecation: 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
-  validate: validateEndpoints,
+  warnings: endpointsWarnings,
+  validate: (object) => validateEndpoints(object),
+  validateUpdate: (object, old) => validateEndpoints(object, old),
   createOnUpdate: true,
   defaults: (object) => {
     for (const subset of object.subsets ?? []) for (const port of subset.ports ?? []) port.protocol ||= 'TCP';

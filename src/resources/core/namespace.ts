@@ -1,13 +1,27 @@
+import type { Namespace } from '#kube/generated/core-v1.ts';
 import { allVerbs } from '#kube/kind.ts';
 import { namespaces } from '#kube/refs.ts';
+import type { FieldError } from '#kube/status-error.ts';
+import { fieldInvalid } from '#kube/validation/field-error.ts';
+import { finalizerName } from '#kube/validation/values.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
 
 /** The finalizer that holds a namespace until its content is gone. */
 const contentFinalizer = 'kubernetes';
 
+/** ValidateNamespaceStatusUpdate: the phase follows from whether the namespace is being deleted. */
+function validateStatus({ metadata, status }: Namespace): FieldError[] {
+  const [phase, when] = metadata.deletionTimestamp === undefined ? ['Active', ''] : ['Terminating', 'not '];
+  if (status?.phase === phase) return [];
+  return [fieldInvalid('status.Phase', status?.phase ?? '', `may only be '${phase}' if \`deletionTimestamp\` is ${when}empty`)];
+}
+
 export const namespaceKind = defineKind(namespaces, {
   hasStatus: true,
+  validate: ({ spec }) => (spec?.finalizers ?? []).flatMap((name) => finalizerName('spec.finalizers', name)),
+  validateUpdate: () => [],
+  validateStatusUpdate: validateStatus,
   nameFormat: 'label',
   subresources: ['finalize'],
   verbs: allVerbs.filter((verb) => verb !== 'deletecollection'),

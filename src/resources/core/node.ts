@@ -2,7 +2,7 @@ import type { Node } from '#kube/generated/core-v1.ts';
 import { nodes } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn, orNone, wideColumn } from '../print.ts';
-import { validateNode, validateNodeUpdate } from './node-validation.ts';
+import { nodeWarnings, validateNode, validateNodeUpdate } from './node-validation.ts';
 import { roundResources } from './pod-defaults.ts';
 
 function statusText(node: Node): string {
@@ -28,6 +28,8 @@ const orUnknown = (text: string | undefined): string => text || '<unknown>';
 export const nodeKind = defineKind(nodes, {
   validate: validateNode,
   validateUpdate: validateNodeUpdate,
+  validateStatusUpdate: validateNodeUpdate,
+  warnings: (object) => nodeWarnings(object),
   hasStatus: true,
   keepStatusOnCreate: true,
   subresources: ['proxy'],

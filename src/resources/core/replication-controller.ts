@@ -1,8 +1,9 @@
 import type { ReplicationController } from '#kube/generated/core-v1.ts';
 import { replicationControllers } from '#kube/refs.ts';
 import type { FieldError } from '#kube/status-error.ts';
-import { fieldInvalid, fieldNotSupported, fieldRequired } from '#kube/validation/field-error.ts';
+import { fieldForbidden, fieldInvalid, fieldNotSupported, fieldRequired } from '#kube/validation/field-error.ts';
 import { nonNegative } from '#kube/validation/values.ts';
+import { replicaSetStatus } from '../apps/status-validation.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, containerCells, containerColumns, formatLabels, nameColumn, selectorColumn } from '../print.ts';
 import { templateDefaults } from './pod-defaults.ts';
@@ -12,8 +13,9 @@ function validate(object: ReplicationController): FieldError[] {
   const { spec } = object;
   if (spec === undefined) return [fieldRequired('spec')];
   const selector = spec.selector ?? {};
-  const errors = [...nonNegative('spec.minReadySeconds', spec.minReadySeconds), ...nonNegative('spec.replicas', spec.replicas)];
+  const errors = nonNegative('spec.minReadySeconds', spec.minReadySeconds);
   if (Object.keys(selector).length === 0) errors.push(fieldRequired('spec.selector'));
+  errors.push(...nonNegative('spec.replicas', spec.replicas));
   if (spec.template === undefined) return [...errors, fieldRequired('spec.template')];
   const labels = spec.template.metadata?.labels ?? {};
   if (!Object.entries(selector).every(([key, value]) => labels[key] === value)) {
@@ -22,11 +24,16 @@ function validate(object: ReplicationController): FieldError[] {
   errors.push(...podTemplate('spec.template', spec.template));
   const policy = spec.template.spec?.restartPolicy;
   if (policy !== 'Always') errors.push(fieldNotSupported('spec.template.spec.restartPolicy', policy ?? '', ['Always']));
+  if (spec.template.spec?.activeDeadlineSeconds !== undefined) {
+    const field = 'spec.template.spec.activeDeadlineSeconds';
+    errors.push(fieldForbidden(field, 'activeDeadlineSeconds in ReplicationController is not Supported'));
+  }
   return errors;
 }
 
 export const replicationControllerKind = defineKind(replicationControllers, {
   validate,
+  validateStatusUpdate: replicaSetStatus,
   hasStatus: true,
   generation: 'spec',
   defaultPropagation: 'Orphan',

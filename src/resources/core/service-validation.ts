@@ -1,135 +1,214 @@
-/** Services: ValidateService and ValidateServiceUpdate of pkg/apis/core/validation. */
+/** Services: ValidateService, ValidateServiceUpdate and ValidateServiceStatusUpdate of pkg/apis/core/validation. */
 import type { Service, ServicePort, ServiceSpec } from '#kube/generated/core-v1.ts';
 import type { FieldError } from '#kube/status-error.ts';
+import { cidr, ipAddress, ordinaryIp } from '#kube/validation/addresses.ts';
 import { fieldDuplicate, fieldForbidden, fieldInvalid, fieldRequired } from '#kube/validation/field-error.ts';
 import {
-  cidr,
   dnsLabel,
   dnsSubdomain,
-  ipAddress,
   labels,
   oneOf,
   optionalOneOf,
+  ownValue,
   portNumber,
   portNumberOrName,
   qualifiedName,
 } from '#kube/validation/values.ts';
+import { loadBalancerPoints, noLoadBalancer } from './load-balancer-validation.ts';
+import { addressesUpdate, clusterAddresses, isHeadless, noAddresses } from './service-addresses.ts';
 
-const isHeadless = (spec: ServiceSpec): boolean => spec.clusterIP === 'None' || spec.clusterIPs?.[0] === 'None';
+const protocols = ['SCTP', 'TCP', 'UDP'];
 
-function port(field: string, p: ServicePort, spec: ServiceSpec, names: Set<string>): FieldError[] {
+function port(field: string, p: ServicePort, requireName: boolean, names: Set<string>): FieldError[] {
   const errors: FieldError[] = [];
   const name = p.name ?? '';
   if (name === '') {
-    if ((spec.ports ?? []).length > 1) errors.push(fieldRequired(`${field}.name`));
+    if (requireName) errors.push(fieldRequired(`${field}.name`));
   } else {
     errors.push(...dnsLabel(`${field}.name`, name));
     if (names.has(name)) errors.push(fieldDuplicate(`${field}.name`, name));
     names.add(name);
   }
-  errors.push(...portNumber(`${field}.port`, p.port), ...oneOf(`${field}.protocol`, p.protocol, ['SCTP', 'TCP', 'UDP']));
+  errors.push(...portNumber(`${field}.port`, p.port), ...oneOf(`${field}.protocol`, p.protocol, protocols));
   if (p.targetPort !== undefined) errors.push(...portNumberOrName(`${field}.targetPort`, p.targetPort));
   if (p.appProtocol !== undefined) errors.push(...qualifiedName(`${field}.appProtocol`, p.appProtocol));
-  if (p.nodePort !== undefined && p.nodePort !== 0) {
-    if (spec.type === 'ClusterIP') errors.push(fieldForbidden(`${field}.nodePort`, "may not be used when `type` is 'ClusterIP'"));
-    else errors.push(...portNumber(`${field}.nodePort`, p.nodePort));
-  }
   return errors;
 }
 
-function ports(spec: ServiceSpec): FieldError[] {
+const nodePortOf = (p: ServicePort): number => p.nodePort ?? 0;
+
+/** The later of two ports that are the same. */
+function repeated(
+  list: readonly ServicePort[],
+  key: (p: ServicePort) => string,
+  error: (i: number, p: ServicePort) => FieldError,
+): FieldError[] {
+  const seen = new Set<string>();
+  return list.flatMap((p, i) => {
+    const known = seen.has(key(p));
+    seen.add(key(p));
+    return known ? [error(i, p)] : [];
+  });
+}
+
+function portConflicts(spec: ServiceSpec): FieldError[] {
   const list = spec.ports ?? [];
-  const errors: FieldError[] = [];
-  if (list.length === 0 && !isHeadless(spec) && spec.type !== 'ExternalName') errors.push(fieldRequired('spec.ports'));
-  const names = new Set<string>();
-  const pairs = new Set<string>();
-  const nodePorts = new Set<string>();
-  for (const [i, p] of list.entries()) {
-    const at = `spec.ports[${i}]`;
-    errors.push(...port(at, p, spec, names));
-    if (spec.type === 'LoadBalancer' && p.port === 10250) {
-      errors.push(fieldInvalid(`${at}.port`, p.port, 'may not expose port 10250 externally since it is used by kubelet'));
-    }
-    const pair = `${p.protocol}/${p.port}`;
-    if (pairs.has(pair)) errors.push(fieldDuplicate(at, { protocol: p.protocol, port: p.port }));
-    pairs.add(pair);
-    const nodePair = `${p.protocol}/${p.nodePort}`;
-    if (p.nodePort !== undefined && p.nodePort !== 0 && nodePorts.has(nodePair)) errors.push(fieldDuplicate(`${at}.nodePort`, p.nodePort));
-    nodePorts.add(nodePair);
-  }
-  return errors;
+  const used = list.map((p, i) => [i, p] as const).filter(([, p]) => nodePortOf(p) !== 0);
+  const clusterOnly = used.map(([i]) => fieldForbidden(`spec.ports[${i}].nodePort`, "may not be used when `type` is 'ClusterIP'"));
+  return [
+    ...(spec.type === 'ClusterIP' ? clusterOnly : []),
+    ...repeated(
+      list,
+      (p) => (nodePortOf(p) === 0 ? `${list.indexOf(p)}` : `${p.protocol}/${p.nodePort}`),
+      (i, p) => fieldDuplicate(`spec.ports[${i}].nodePort`, p.nodePort),
+    ),
+    ...repeated(
+      list,
+      (p) => `${p.protocol}/${p.port}`,
+      (i, { protocol, port: number }) =>
+        // As Go writes the struct that it compares ports by.
+        fieldDuplicate(`spec.ports[${i}]`, { Name: '', Protocol: protocol, AppProtocol: null, Port: number, TargetPort: 0, NodePort: 0 }),
+    ),
+  ];
 }
 
-function addresses(spec: ServiceSpec): FieldError[] {
-  const errors: FieldError[] = [];
-  const given = spec.clusterIPs ?? (spec.clusterIP ? [spec.clusterIP] : []);
-  if (spec.type === 'ExternalName') {
-    if (given.length > 0) errors.push(fieldForbidden('spec.clusterIPs', 'may not be set for ExternalName services'));
-  } else {
-    for (const [i, ip] of given.entries()) {
-      if (ip === 'None' && i === 0 && given.length === 1) continue;
-      errors.push(...ipAddress(`spec.clusterIPs[${i}]`, ip));
-    }
-    if (isHeadless(spec) && (spec.type === 'LoadBalancer' || spec.type === 'NodePort')) {
-      errors.push(fieldInvalid('spec.clusterIPs[0]', 'None', `may not be set to 'None' for ${spec.type} services`));
-    }
-  }
-  for (const [i, ip] of (spec.externalIPs ?? []).entries()) errors.push(...ipAddress(`spec.externalIPs[${i}]`, ip));
-  for (const [i, range] of (spec.loadBalancerSourceRanges ?? []).entries()) {
-    errors.push(...cidr(`spec.loadBalancerSourceRanges[${i}]`, range.trim()));
-  }
-  if ((spec.loadBalancerSourceRanges ?? []).length > 0 && spec.type !== 'LoadBalancer') {
-    errors.push(fieldForbidden('spec.LoadBalancerSourceRanges', "may only be used when `type` is 'LoadBalancer'"));
-  }
-  return errors;
-}
-
-function affinityAndTraffic(spec: ServiceSpec): FieldError[] {
+/** How often `ClientIP` sends a client to the same pod. */
+function affinity(spec: ServiceSpec): FieldError[] {
   const errors = oneOf('spec.sessionAffinity', spec.sessionAffinity, ['ClientIP', 'None']);
-  const seconds = spec.sessionAffinityConfig?.clientIP?.timeoutSeconds;
-  if (spec.sessionAffinity === 'ClientIP' && seconds !== undefined && (seconds <= 0 || seconds > 86400)) {
-    const field = 'spec.sessionAffinityConfig.clientIP.timeoutSeconds';
-    errors.push(fieldInvalid(field, seconds, 'must be greater than 0 and less than 86400'));
-  }
-  const external = spec.type === 'NodePort' || spec.type === 'LoadBalancer' || (spec.externalIPs ?? []).length > 0;
-  if (external) errors.push(...optionalOneOf('spec.externalTrafficPolicy', spec.externalTrafficPolicy, ['Cluster', 'Local']));
-  else if ((spec.externalTrafficPolicy ?? '') !== '') {
-    errors.push(
-      fieldInvalid('spec.externalTrafficPolicy', spec.externalTrafficPolicy, 'may only be set for externally-accessible services'),
-    );
-  }
-  errors.push(...optionalOneOf('spec.internalTrafficPolicy', spec.internalTrafficPolicy, ['Cluster', 'Local']));
-  errors.push(...optionalOneOf('spec.ipFamilyPolicy', spec.ipFamilyPolicy, ['PreferDualStack', 'RequireDualStack', 'SingleStack']));
-  errors.push(...optionalOneOf('spec.trafficDistribution', spec.trafficDistribution, ['PreferClose', 'PreferSameNode', 'PreferSameZone']));
+  const field = 'spec.sessionAffinityConfig';
+  const config = spec.sessionAffinityConfig;
+  if (spec.sessionAffinity === 'None' && config !== undefined)
+    errors.push(fieldForbidden(field, 'must not be set when session affinity is None'));
+  if (spec.sessionAffinity !== 'ClientIP') return errors;
+  const when = 'when session affinity type is ClientIP';
+  const seconds = config?.clientIP?.timeoutSeconds;
+  if (config === undefined) errors.push(fieldRequired(field, when));
+  else if (config.clientIP === undefined) errors.push(fieldRequired(`${field}.clientIP`, when));
+  else if (seconds === undefined) errors.push(fieldRequired(`${field}.clientIP.timeoutSeconds`, when));
+  else if (seconds <= 0 || seconds > 86400)
+    errors.push(fieldInvalid(`${field}.clientIP.timeoutSeconds`, seconds, 'must be greater than 0 and less than 86400'));
   return errors;
 }
 
-export function validateService(object: Service): FieldError[] {
+const rangesAnnotation = 'service.beta.kubernetes.io/load-balancer-source-ranges';
+
+/** Ranges may be padded with spaces: they were once an annotation. */
+function sourceRanges({ metadata, spec = {} }: Service, known: readonly string[]): FieldError[] {
+  const given = spec.loadBalancerSourceRanges ?? [];
+  const annotation = ownValue(metadata.annotations, rangesAnnotation);
+  const annotated = given.length === 0 && annotation !== undefined;
+  if (given.length === 0 && !annotated) return [];
+  const field = annotated ? `metadata.annotations[${rangesAnnotation}]` : 'spec.LoadBalancerSourceRanges';
+  const wrongType = spec.type === 'LoadBalancer' ? [] : [fieldForbidden(field, "may only be used when `type` is 'LoadBalancer'")];
+  const ranges = annotated ? (annotation.trim() === '' ? [] : annotation.trim().split(',')) : given;
+  return [...wrongType, ...ranges.flatMap((range, i) => cidr(annotated ? field : `${field}[${i}]`, range.trim(), known))];
+}
+
+const onlyBalanced = "may only be used when `type` is 'LoadBalancer'";
+
+function balancing(spec: ServiceSpec): FieldError[] {
+  const balanced = spec.type === 'LoadBalancer';
+  const allocate = spec.allocateLoadBalancerNodePorts;
+  const errors: FieldError[] = [];
+  if (allocate !== undefined && !balanced) errors.push(fieldForbidden('spec.allocateLoadBalancerNodePorts', onlyBalanced));
+  if (allocate === undefined && balanced) errors.push(fieldRequired('allocateLoadBalancerNodePorts'));
+  const name = spec.loadBalancerClass;
+  if (name === undefined) return errors;
+  return [
+    ...errors,
+    ...(balanced ? qualifiedName('spec.loadBalancerClass', name) : [fieldForbidden('spec.loadBalancerClass', onlyBalanced)]),
+  ];
+}
+
+const needsHealthCheck = (spec: ServiceSpec): boolean => spec.type === 'LoadBalancer' && spec.externalTrafficPolicy === 'Local';
+
+function externalTraffic(spec: ServiceSpec): FieldError[] {
+  const { type, externalTrafficPolicy: policy = '', healthCheckNodePort: health = 0 } = spec;
+  const reachable = type === 'LoadBalancer' || type === 'NodePort' || (type === 'ClusterIP' && (spec.externalIPs ?? []).length > 0);
+  const field = 'spec.externalTrafficPolicy';
+  const errors: FieldError[] = [];
+  if (reachable) errors.push(...oneOf(field, policy, ['Cluster', 'Local']));
+  else if (policy !== '') errors.push(fieldInvalid(field, policy, 'may only be set for externally-accessible services'));
+  const at = 'spec.healthCheckNodePort';
+  if (needsHealthCheck(spec)) return [...errors, ...(health === 0 ? [fieldRequired(at)] : portNumber(at, health))];
+  const rule = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
+  return health === 0 ? errors : [...errors, fieldInvalid(at, health, rule)];
+}
+
+function internalTraffic(spec: ServiceSpec): FieldError[] {
+  const field = 'spec.internalTrafficPolicy';
+  const policy = spec.internalTrafficPolicy;
+  const needed = spec.type === 'ClusterIP' || spec.type === 'NodePort' || spec.type === 'LoadBalancer';
+  return [
+    ...(policy === undefined && needed ? [fieldRequired(field)] : optionalOneOf(field, policy, ['Cluster', 'Local'])),
+    ...optionalOneOf('spec.trafficDistribution', spec.trafficDistribution, ['PreferClose', 'PreferSameNode', 'PreferSameZone']),
+  ];
+}
+
+function externalName(spec: ServiceSpec): FieldError[] {
+  const name = (spec.externalName ?? '').replace(/\.$/, '');
+  return [...noAddresses(spec), ...(name === '' ? [fieldRequired('spec.externalName')] : dnsSubdomain('spec.externalName', name))];
+}
+
+const hints = 'service.kubernetes.io/topology-aware-hints';
+const mode = 'service.kubernetes.io/topology-mode';
+
+function topologyAnnotations({ metadata }: Service): FieldError[] {
+  const [old, now] = [ownValue(metadata.annotations, hints), ownValue(metadata.annotations, mode)];
+  if (old === undefined || now === undefined || old === now) return [];
+  return [fieldInvalid(`metadata.annotations[${mode}]`, now, `must match annotations[${hints}] when both are specified`)];
+}
+
+function byType(spec: ServiceSpec): FieldError[] {
+  if (spec.type === 'ExternalName') return externalName(spec);
+  if ((spec.type !== 'LoadBalancer' && spec.type !== 'NodePort') || !isHeadless(spec)) return [];
+  return [fieldInvalid('spec.clusterIPs[0]', 'None', `may not be set to 'None' for ${spec.type} services`)];
+}
+
+function wholeService(object: Service, old: Service | undefined): FieldError[] {
   const { spec } = object;
   if (spec === undefined) return [fieldRequired('spec')];
-  const errors = oneOf('spec.type', spec.type, ['ClusterIP', 'ExternalName', 'LoadBalancer', 'NodePort']);
-  if (spec.type === 'ExternalName') {
-    const name = (spec.externalName ?? '').replace(/\.$/, '');
-    if (name === '') errors.push(fieldRequired('spec.externalName'));
-    else errors.push(...dnsSubdomain('spec.externalName', name));
-  }
-  errors.push(...ports(spec), ...labels('spec.selector', spec.selector), ...addresses(spec), ...affinityAndTraffic(spec));
-  if (spec.loadBalancerClass !== undefined) {
-    if (spec.type === 'LoadBalancer') errors.push(...qualifiedName('spec.loadBalancerClass', spec.loadBalancerClass));
-    else errors.push(fieldForbidden('spec.loadBalancerClass', "may only be used when `type` is 'LoadBalancer'"));
-  }
-  return errors;
+  const list = spec.ports ?? [];
+  const names = new Set<string>();
+  const external = (spec.externalIPs ?? []).flatMap((ip, i) => {
+    const bad = ipAddress(`spec.externalIPs[${i}]`, ip, old?.spec?.externalIPs);
+    return bad.length > 0 ? bad : ordinaryIp(`spec.externalIPs[${i}]`, ip);
+  });
+  return [
+    ...topologyAnnotations(object),
+    ...(list.length === 0 && !isHeadless(spec) && spec.type !== 'ExternalName' ? [fieldRequired('spec.ports')] : []),
+    ...byType(spec),
+    ...list.flatMap((p, i) => port(`spec.ports[${i}]`, p, list.length > 1, names)),
+    ...labels('spec.selector', spec.selector),
+    ...affinity(spec),
+    ...(spec.type === 'ExternalName' ? [] : clusterAddresses(spec, old?.spec?.clusterIPs ?? [])),
+    ...external,
+    ...oneOf('spec.type', spec.type, ['ClusterIP', 'ExternalName', 'LoadBalancer', 'NodePort']),
+    ...portConflicts(spec),
+    ...sourceRanges(
+      object,
+      (old?.spec?.loadBalancerSourceRanges ?? []).map((range) => range.trim()),
+    ),
+    ...balancing(spec),
+    ...externalTraffic(spec),
+    ...internalTraffic(spec),
+  ];
 }
 
+export const validateService = (object: Service): FieldError[] => wholeService(object, undefined);
+
 export function validateServiceUpdate(object: Service, old: Service): FieldError[] {
-  const errors: FieldError[] = [];
-  const [now, was] = [object.spec, old.spec];
-  const named = was?.type !== 'ExternalName' && now?.type !== 'ExternalName';
-  if (named && was?.clusterIP !== undefined && was.clusterIP !== '' && now?.clusterIP !== was.clusterIP) {
-    errors.push(fieldInvalid('spec.clusterIPs[0]', now?.clusterIP ?? '', 'may not change once set'));
-  }
-  if (was?.type === 'LoadBalancer' && now?.type === 'LoadBalancer' && now.loadBalancerClass !== was.loadBalancerClass) {
+  const [now = {}, was = {}] = [object.spec, old.spec];
+  const errors = addressesUpdate(object, old);
+  if (was.type === 'LoadBalancer' && now.type === 'LoadBalancer' && now.loadBalancerClass !== was.loadBalancerClass)
     errors.push(fieldInvalid('spec.loadBalancerClass', now.loadBalancerClass, 'may not change once set'));
-  }
-  return [...errors, ...validateService(object)];
+  if (needsHealthCheck(was) && needsHealthCheck(now) && now.healthCheckNodePort !== was.healthCheckNodePort)
+    errors.push(fieldForbidden('spec.healthCheckNodePort', 'field is immutable'));
+  return [...errors, ...wholeService(object, old)];
+}
+
+export function validateServiceStatusUpdate(object: Service, old: Service): FieldError[] {
+  const points = object.status?.loadBalancer?.ingress ?? [];
+  if (object.spec?.type !== 'LoadBalancer' && points.length > 0) return noLoadBalancer();
+  return loadBalancerPoints(points, old.status?.loadBalancer?.ingress, true);
 }

@@ -2,7 +2,8 @@ import type { Service } from '#kube/generated/core-v1.ts';
 import { services } from '#kube/refs.ts';
 import { defineKind, type Mutable } from '../define.ts';
 import { ageColumn, ageOf, column, formatLabels, nameColumn, orNone, selectorColumn } from '../print.ts';
-import { validateService, validateServiceUpdate } from './service-validation.ts';
+import { validateService, validateServiceStatusUpdate, validateServiceUpdate } from './service-validation.ts';
+import { serviceWarnings } from './service-warnings.ts';
 
 const externallyReachable = (service: Mutable<Service>): boolean => {
   const { spec } = service;
@@ -41,20 +42,6 @@ function externalAddress(service: Service): string {
   return [...balanced, ...(external === '' ? [] : [external])].join(',') || '<pending>';
 }
 
-/** pkg/api/service/warnings.go, without those about the spelling of addresses. */
-function serviceWarnings({ metadata, spec }: Service): string[] {
-  const warnings: string[] = [];
-  if (metadata?.annotations?.['service.kubernetes.io/topology-aware-hints'] !== undefined)
-    warnings.push(
-      'annotation service.kubernetes.io/topology-aware-hints is deprecated, please use service.kubernetes.io/topology-mode instead',
-    );
-  if (spec?.clusterIP !== 'None') return warnings;
-  if ((spec.loadBalancerIP ?? '') !== '') warnings.push('spec.loadBalancerIP is ignored for headless services');
-  if ((spec.externalIPs ?? []).length > 0) warnings.push('spec.externalIPs is ignored for headless services');
-  if (spec.sessionAffinity !== 'None') warnings.push('spec.SessionAffinity is ignored for headless services');
-  return warnings;
-}
-
 const portsText = (service: Service): string =>
   orNone(
     (service.spec?.ports ?? [])
@@ -67,9 +54,10 @@ export const serviceKind = defineKind(services, {
   returnsDeleted: true,
   validate: validateService,
   validateUpdate: validateServiceUpdate,
+  validateStatusUpdate: validateServiceStatusUpdate,
   hasStatus: true,
   createOnUpdate: true,
-  nameFormat: 'label1035',
+  nameFormat: 'label',
   subresources: ['proxy'],
   defaults: serviceDefaults,
   selectableFields: {

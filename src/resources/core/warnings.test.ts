@@ -163,7 +163,7 @@ test('volumes, claims, services and ingresses warn of what is deprecated or igno
   ]);
   const headless = {
     metadata: meta,
-    spec: { clusterIP: 'None', externalIPs: ['1.1.1.1'], loadBalancerIP: '1.1.1.1', sessionAffinity: 'ClientIP' },
+    spec: { type: 'ClusterIP', clusterIP: 'None', externalIPs: ['1.1.1.1'], loadBalancerIP: '1.1.1.1', sessionAffinity: 'ClientIP' },
   };
   expect(serviceKind.warnings?.(headless as never, undefined)).toEqual([
     'spec.loadBalancerIP is ignored for headless services',

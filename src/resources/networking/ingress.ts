@@ -2,7 +2,7 @@ import type { IngressRule } from '#kube/generated/networking-v1.ts';
 import { ingresses } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn, orNone } from '../print.ts';
-import { validateIngress, validateIngressCreate } from './validation.ts';
+import { validateIngress, validateIngressStatusUpdate, validateIngressUpdate } from './validation.ts';
 
 function hosts(rules: readonly IngressRule[]): string {
   const first = rules.slice(0, 3).flatMap((rule) => (rule.host ? [rule.host] : []));
@@ -18,8 +18,9 @@ export const ingressKind = defineKind(ingresses, {
     old === undefined && object.metadata.annotations !== undefined && Object.hasOwn(object.metadata.annotations, oldClass)
       ? [`annotation ${JSON.stringify(oldClass)} is deprecated, please use 'spec.ingressClassName' instead`]
       : [],
-  validate: validateIngressCreate,
-  validateUpdate: validateIngress,
+  validate: validateIngress,
+  validateUpdate: validateIngressUpdate,
+  validateStatusUpdate: validateIngressStatusUpdate,
   hasStatus: true,
   generation: 'spec',
   table: {

@@ -1,10 +1,12 @@
 import { networkPolicies } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, formatSelector, nameColumn } from '../print.ts';
-import { validateNetworkPolicy } from './validation.ts';
+import { networkPolicyWarnings, validateNetworkPolicy, validateNetworkPolicyUpdate } from './validation.ts';
 
 export const networkPolicyKind = defineKind(networkPolicies, {
+  warnings: networkPolicyWarnings,
   validate: validateNetworkPolicy,
+  validateUpdate: validateNetworkPolicyUpdate,
   generation: 'spec',
   defaults: (object) => {
     const { spec } = object;

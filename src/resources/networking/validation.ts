@@ -1,37 +1,57 @@
 /** Ingresses, their classes and network policies: pkg/apis/networking/validation. */
-import { isIP } from 'node:net';
 import type {
   HTTPIngressPath,
   Ingress,
   IngressBackend,
   IngressClass,
+  IngressClassParametersReference,
   IngressRule,
+  IngressSpec,
+  IPBlock,
   NetworkPolicy,
   NetworkPolicyPeer,
   NetworkPolicyPort,
 } from '#kube/generated/networking-v1.ts';
 import { isDns1123Subdomain } from '#kube/names.ts';
 import type { FieldError } from '#kube/status-error.ts';
-import { fieldForbidden, fieldInvalid, fieldNotSupported, fieldProblems, fieldRequired } from '#kube/validation/field-error.ts';
+import { cidr, cidrFamily, cidrWarnings, isIpText, isStrictSubnet } from '#kube/validation/addresses.ts';
+import {
+  fieldForbidden,
+  fieldInvalid,
+  fieldNotSupported,
+  fieldProblems,
+  fieldRequired,
+  fieldTooLong,
+} from '#kube/validation/field-error.ts';
 import { labelSelector } from '#kube/validation/label-selector.ts';
-import { cidr, dnsSubdomain, immutable, portName, portNumber, portNumberOrName } from '#kube/validation/values.ts';
-import { parseCidr } from '#lib/cidr.ts';
+import {
+  dnsLabel,
+  dnsSubdomain,
+  domainPrefixedPath,
+  immutable,
+  optionalOneOf,
+  ownValue,
+  portName,
+  portNumber,
+  requiredDnsLabel,
+  requiredPathSegment,
+} from '#kube/validation/values.ts';
+import { loadBalancerPoints } from '../core/load-balancer-validation.ts';
 
-function backend(field: string, value: IngressBackend): FieldError[] {
-  const { service, resource } = value;
-  if (resource !== undefined && service !== undefined) {
-    return [fieldInvalid(field, '', 'cannot set both resource and service backends')];
-  }
-  if (resource !== undefined) {
-    const errors: FieldError[] = [];
-    if (resource.kind === '') errors.push(fieldRequired(`${field}.resource.kind`));
-    if (resource.name === '') errors.push(fieldRequired(`${field}.resource.name`));
-    return errors;
-  }
+/** A group, where given, and a kind and a name, required: where a backend or the parameters of a class are. */
+function reference(field: string, ref: { readonly apiGroup?: string; readonly kind: string; readonly name: string }): FieldError[] {
+  return [
+    ...(ref.apiGroup === undefined ? [] : dnsSubdomain(`${field}.apiGroup`, ref.apiGroup)),
+    ...requiredPathSegment(`${field}.kind`, ref.kind),
+    ...requiredPathSegment(`${field}.name`, ref.name),
+  ];
+}
+
+function backend(field: string, { service, resource }: IngressBackend): FieldError[] {
+  if (resource !== undefined && service !== undefined) return [fieldInvalid(field, '', 'cannot set both resource and service backends')];
+  if (resource !== undefined) return reference(`${field}.resource`, resource);
   if (service === undefined) return [fieldInvalid(field, '', 'resource or service backend is required')];
-  const errors: FieldError[] = [];
-  if (service.name === '') errors.push(fieldRequired(`${field}.service.name`));
-  else errors.push(...dnsSubdomain(`${field}.service.name`, service.name));
+  const errors = requiredDnsLabel(`${field}.service.name`, service.name);
   const { name = '', number = 0 } = service.port ?? {};
   if (name !== '' && number !== 0) errors.push(fieldInvalid(field, '', 'cannot set both port name & port number'));
   else if (name !== '') errors.push(...portName(`${field}.service.port.name`, name));
@@ -46,8 +66,7 @@ const badEndings = ['/..', '/.'];
 function path(field: string, p: HTTPIngressPath): FieldError[] {
   const errors: FieldError[] = [];
   const text = p.path ?? '';
-  if (p.pathType === undefined)
-    return [fieldRequired(`${field}.pathType`, 'pathType must be specified'), ...backend(`${field}.backend`, p.backend)];
+  if (p.pathType === undefined) return [fieldRequired(`${field}.pathType`, 'pathType must be specified')];
   if (p.pathType === 'Exact' || p.pathType === 'Prefix') {
     if (!text.startsWith('/')) errors.push(fieldInvalid(`${field}.path`, text, 'must be an absolute path'));
     for (const bad of badSequences) if (text.includes(bad)) errors.push(fieldInvalid(`${field}.path`, text, `must not contain '${bad}'`));
@@ -68,64 +87,89 @@ function hostProblems(host: string): string[] {
       ];
 }
 
-function rule(field: string, r: IngressRule): FieldError[] {
+function ruleHost(field: string, r: IngressRule): FieldError[] {
   const errors: FieldError[] = [];
   const host = r.host ?? '';
-  if (isIP(host) !== 0) errors.push(fieldInvalid(`${field}.host`, host, 'must be a DNS name, not an IP address'));
-  else if (host !== '') errors.push(...fieldProblems(`${field}.host`, host, hostProblems(host)));
-  if (r.http === undefined) return errors;
+  if (isIpText(host)) errors.push(fieldInvalid(`${field}.host`, host, 'must be a DNS name, not an IP address'));
+  if (host !== '') errors.push(...fieldProblems(`${field}.host`, host, hostProblems(host)));
+  return errors;
+}
+
+function ruleValue(field: string, r: IngressRule): FieldError[] {
+  if (r.http === undefined) return [];
+  const errors: FieldError[] = [];
   if (r.http.paths.length === 0) errors.push(fieldRequired(`${field}.http.paths`));
   for (const [i, p] of r.http.paths.entries()) errors.push(...path(`${field}.http.paths[${i}]`, p));
   return errors;
 }
 
-export function validateIngress(object: Ingress): FieldError[] {
-  const { spec } = object;
+/** What older servers took stays: secrets with bad names, and bad rules for wildcard hosts. */
+interface Leniency {
+  readonly secretNames?: boolean;
+  readonly wildcardRules?: boolean;
+}
+
+const badSecretName = (name: string | undefined): boolean => (name ?? '') !== '' && isDns1123Subdomain(name ?? '').length > 0;
+const isWildcard = (r: IngressRule): boolean => (r.host ?? '').includes('*');
+
+function ingressSpec(spec: IngressSpec | undefined, lenient: Leniency): FieldError[] {
   const rules = spec?.rules ?? [];
   const errors: FieldError[] = [];
-  if (rules.length === 0 && spec?.defaultBackend === undefined) {
-    errors.push(fieldInvalid('spec', rules, 'either `defaultBackend` or `rules` must be specified'));
-  }
+  if (rules.length === 0 && spec?.defaultBackend === undefined)
+    errors.push(fieldInvalid('spec', spec?.rules ?? null, 'either `defaultBackend` or `rules` must be specified'));
   if (spec?.defaultBackend !== undefined) errors.push(...backend('spec.defaultBackend', spec.defaultBackend));
-  for (const [i, r] of rules.entries()) errors.push(...rule(`spec.rules[${i}]`, r));
-  for (const [i, tls] of (spec?.tls ?? []).entries()) {
-    for (const [j, host] of (tls.hosts ?? []).entries())
-      errors.push(...fieldProblems(`spec.tls[${i}].hosts[${j}]`, host, hostProblems(host)));
-    if ((tls.secretName ?? '') !== '') errors.push(...dnsSubdomain(`spec.tls[${i}].secretName`, tls.secretName ?? ''));
+  for (const [i, r] of rules.entries()) {
+    errors.push(...ruleHost(`spec.rules[${i}]`, r));
+    if (lenient.wildcardRules !== true || !isWildcard(r)) errors.push(...ruleValue(`spec.rules[${i}]`, r));
+  }
+  for (const [i, { hosts, secretName }] of (spec?.tls ?? []).entries()) {
+    for (const [j, host] of (hosts ?? []).entries()) errors.push(...fieldProblems(`spec.tls[${i}].hosts[${j}]`, host, hostProblems(host)));
+    if (lenient.secretNames !== true && badSecretName(secretName))
+      errors.push(...dnsSubdomain(`spec.tls[${i}].secretName`, secretName ?? ''));
   }
   const className = spec?.ingressClassName;
   if (className !== undefined) errors.push(...dnsSubdomain('spec.ingressClassName', className));
   return errors;
 }
 
-/** On creation the annotation and the field for the class exclude each other. */
-export function validateIngressCreate(object: Ingress): FieldError[] {
-  const annotation = object.metadata.annotations?.['kubernetes.io/ingress.class'];
-  const both = annotation !== undefined && object.spec?.ingressClassName !== undefined && annotation !== object.spec.ingressClassName;
-  const rule = 'must match `ingressClassName` when both are specified';
-  return [...(both ? [fieldInvalid('annotations.kubernetes.io/ingress.class', annotation, rule)] : []), ...validateIngress(object)];
+/** On creation the annotation for the class and the field must say the same. */
+export function validateIngress({ metadata, spec }: Ingress): FieldError[] {
+  const annotation = ownValue(metadata.annotations, 'kubernetes.io/ingress.class');
+  const errors = ingressSpec(spec, {});
+  if (annotation === undefined || spec?.ingressClassName === undefined || annotation === spec.ingressClassName) return errors;
+  const text = 'must match `ingressClassName` when both are specified';
+  return [...errors, fieldInvalid('annotations.kubernetes.io/ingress.class', annotation, text)];
+}
+
+export const validateIngressUpdate = (object: Ingress, old: Ingress): FieldError[] =>
+  ingressSpec(object.spec, {
+    secretNames: (old.spec?.tls ?? []).some((tls) => badSecretName(tls.secretName)),
+    wildcardRules: (old.spec?.rules ?? []).some((r) => isWildcard(r) && ruleValue('', r).length > 0),
+  });
+
+export const validateIngressStatusUpdate = (object: Ingress, old: Ingress): FieldError[] =>
+  loadBalancerPoints(object.status?.loadBalancer?.ingress, old.status?.loadBalancer?.ingress, false);
+
+function classParameters(field: string, ref: IngressClassParametersReference | undefined): FieldError[] {
+  if (ref === undefined) return [];
+  const errors = reference(field, ref);
+  const { scope, namespace } = ref;
+  if (scope === undefined || scope === '') errors.push(fieldRequired(`${field}.scope`));
+  else errors.push(...optionalOneOf(`${field}.scope`, scope, ['Cluster', 'Namespace']));
+  const why = `\`parameters.scope\` is set to '${scope}'`;
+  if (scope === 'Namespace')
+    errors.push(...(namespace === undefined ? [fieldRequired(`${field}.namespace`, why)] : dnsLabel(`${field}.namespace`, namespace)));
+  if (scope === 'Cluster' && namespace !== undefined) errors.push(fieldForbidden(`${field}.namespace`, why));
+  return errors;
 }
 
 export function validateIngressClass(object: IngressClass): FieldError[] {
   const controller = object.spec?.controller ?? '';
-  const errors: FieldError[] = [];
-  if (controller.length > 250)
-    errors.push({ field: 'spec.controller', type: 'FieldValueTooLong', message: 'Too long: may not be more than 250 bytes' });
-  if (controller === '') errors.push(fieldRequired('spec.controller'));
-  else if (!/^[a-z0-9.-]+\/[A-Za-z0-9/\-._~%!$&'()*+,;=:]+$/.test(controller)) {
-    errors.push(fieldInvalid('spec.controller', controller, 'must be a domain-prefixed path (such as "acme.io/foo")'));
-  }
-  const parameters = object.spec?.parameters;
-  if (parameters === undefined) return errors;
-  if (parameters.kind === '') errors.push(fieldRequired('spec.parameters.kind'));
-  if (parameters.name === '') errors.push(fieldRequired('spec.parameters.name'));
-  if (parameters.scope === 'Namespace' && (parameters.namespace ?? '') === '') {
-    errors.push(fieldRequired('spec.parameters.namespace', "`parameters.scope` is set to 'Namespace'"));
-  }
-  if (parameters.scope === 'Cluster' && parameters.namespace !== undefined) {
-    errors.push(fieldForbidden('spec.parameters.namespace', "`parameters.scope` is set to 'Cluster'"));
-  }
-  return errors;
+  return [
+    ...(controller.length > 250 ? [fieldTooLong('spec.controller', 250)] : []),
+    ...domainPrefixedPath('spec.controller', controller),
+    ...classParameters('spec.parameters', object.spec?.parameters),
+  ];
 }
 
 export const validateIngressClassUpdate = (object: IngressClass, old: IngressClass): FieldError[] => [
@@ -133,66 +177,87 @@ export const validateIngressClassUpdate = (object: IngressClass, old: IngressCla
   ...validateIngressClass(object),
 ];
 
-function policyPort(field: string, p: NetworkPolicyPort): FieldError[] {
-  const errors: FieldError[] = [];
-  const protocols = ['SCTP', 'TCP', 'UDP'];
-  if (p.protocol !== undefined && !protocols.includes(p.protocol))
-    errors.push(fieldNotSupported(`${field}.protocol`, p.protocol, protocols));
-  if (p.port === undefined) {
-    if (p.endPort !== undefined)
-      errors.push(fieldInvalid(`${field}.endPort`, p.endPort, 'may not be specified when `port` is not specified'));
-    return errors;
-  }
-  errors.push(...portNumberOrName(`${field}.port`, p.port));
-  if (p.endPort === undefined) return errors;
-  if (typeof p.port === 'string')
-    errors.push(fieldInvalid(`${field}.endPort`, p.endPort, 'may not be specified when `port` is non-numeric'));
-  else {
-    if (p.endPort < p.port) errors.push(fieldInvalid(`${field}.endPort`, p.endPort, 'must be greater than or equal to `port`'));
-    errors.push(...portNumber(`${field}.endPort`, p.endPort));
+function policyPort(field: string, { port, endPort, protocol }: NetworkPolicyPort): FieldError[] {
+  const errors = optionalOneOf(`${field}.protocol`, protocol, ['TCP', 'UDP', 'SCTP']);
+  const end = (why: string): FieldError[] => (endPort === undefined ? [] : [fieldInvalid(`${field}.endPort`, endPort, why)]);
+  if (port === undefined) return [...errors, ...end('may not be specified when `port` is not specified')];
+  if (typeof port === 'string')
+    return [...errors, ...end('may not be specified when `port` is non-numeric'), ...portName(`${field}.port`, port)];
+  errors.push(...portNumber(`${field}.port`, port));
+  if (endPort === undefined) return errors;
+  if (endPort < port) errors.push(...end('must be greater than or equal to `port`'));
+  return [...errors, ...portNumber(`${field}.endPort`, endPort)];
+}
+
+function ipBlock(field: string, block: IPBlock, known: readonly string[]): FieldError[] {
+  if (block.cidr === '') return [fieldRequired(`${field}.cidr`)];
+  const errors = cidr(`${field}.cidr`, block.cidr, known);
+  if (cidrFamily(block.cidr) === undefined) return errors;
+  for (const [i, except] of (block.except ?? []).entries()) {
+    const at = `${field}.except[${i}]`;
+    errors.push(...cidr(at, except, known));
+    if (isStrictSubnet(except, block.cidr) === false) errors.push(fieldInvalid(at, except, 'must be a strict subset of `cidr`'));
   }
   return errors;
 }
 
-function peer(field: string, p: NetworkPolicyPeer): FieldError[] {
-  const errors: FieldError[] = [];
-  const parts = Object.keys(p).length;
-  errors.push(...labelSelector(`${field}.podSelector`, p.podSelector), ...labelSelector(`${field}.namespaceSelector`, p.namespaceSelector));
-  if (p.ipBlock !== undefined) {
-    const at = `${field}.ipBlock`;
-    if (p.ipBlock.cidr === '') errors.push(fieldRequired(`${at}.cidr`));
-    else errors.push(...cidr(`${at}.cidr`, p.ipBlock.cidr));
-    const outer = parseCidr(p.ipBlock.cidr);
-    for (const [i, except] of (p.ipBlock.except ?? []).entries()) {
-      errors.push(...cidr(`${at}.except[${i}]`, except));
-      const inner = parseCidr(except);
-      const within = outer !== undefined && inner !== undefined && inner.family === outer.family && inner.prefix > outer.prefix;
-      if (outer !== undefined && inner !== undefined && !within) {
-        errors.push(fieldInvalid(`${at}.except[${i}]`, except, 'must be a strict subset of `cidr`'));
-      }
-    }
-    if (parts > 1) errors.push(fieldForbidden(field, 'may not specify both ipBlock and another peer'));
-  }
+function peer(field: string, p: NetworkPolicyPeer, known: readonly string[]): FieldError[] {
+  const parts = [p.podSelector, p.namespaceSelector, p.ipBlock].filter((part) => part !== undefined).length;
+  const errors = [
+    ...labelSelector(`${field}.podSelector`, p.podSelector),
+    ...labelSelector(`${field}.namespaceSelector`, p.namespaceSelector),
+    ...(p.ipBlock === undefined ? [] : ipBlock(`${field}.ipBlock`, p.ipBlock, known)),
+  ];
   if (parts === 0) errors.push(fieldRequired(field, 'must specify a peer'));
+  else if (parts > 1 && p.ipBlock !== undefined) errors.push(fieldForbidden(field, 'may not specify both ipBlock and another peer'));
   return errors;
 }
 
-export function validateNetworkPolicy(object: NetworkPolicy): FieldError[] {
+type PolicyRules = readonly (readonly [
+  at: string,
+  ports: readonly NetworkPolicyPort[],
+  peersAt: string,
+  peers: readonly NetworkPolicyPeer[],
+])[];
+
+const rulesOf = (object: NetworkPolicy): PolicyRules => [
+  ...(object.spec?.ingress ?? []).map((r, i) => [`spec.ingress[${i}]`, r.ports ?? [], 'from', r.from ?? []] as const),
+  ...(object.spec?.egress ?? []).map((r, i) => [`spec.egress[${i}]`, r.ports ?? [], 'to', r.to ?? []] as const),
+];
+
+const blocksOf = (object: NetworkPolicy): IPBlock[] => rulesOf(object).flatMap(([, , , peers]) => peers.flatMap((p) => p.ipBlock ?? []));
+
+function policySpec(object: NetworkPolicy, known: readonly string[]): FieldError[] {
   const { spec } = object;
   if (spec === undefined) return [fieldRequired('spec')];
   const errors = labelSelector('spec.podSelector', spec.podSelector);
-  for (const [i, r] of (spec.ingress ?? []).entries()) {
-    for (const [j, p] of (r.ports ?? []).entries()) errors.push(...policyPort(`spec.ingress[${i}].ports[${j}]`, p));
-    for (const [j, p] of (r.from ?? []).entries()) errors.push(...peer(`spec.ingress[${i}].from[${j}]`, p));
-  }
-  for (const [i, r] of (spec.egress ?? []).entries()) {
-    for (const [j, p] of (r.ports ?? []).entries()) errors.push(...policyPort(`spec.egress[${i}].ports[${j}]`, p));
-    for (const [j, p] of (r.to ?? []).entries()) errors.push(...peer(`spec.egress[${i}].to[${j}]`, p));
+  for (const [at, ports, peersAt, peers] of rulesOf(object)) {
+    for (const [i, p] of ports.entries()) errors.push(...policyPort(`${at}.ports[${i}]`, p));
+    for (const [i, p] of peers.entries()) errors.push(...peer(`${at}.${peersAt}[${i}]`, p, known));
   }
   const types = spec.policyTypes ?? [];
-  if (types.length > 2) errors.push(fieldInvalid('spec.policyTypes', types, 'may not specify more than two policyTypes'));
-  for (const [i, type] of types.entries()) {
-    if (type !== 'Ingress' && type !== 'Egress') errors.push(fieldNotSupported(`spec.policyTypes[${i}]`, type, ['Egress', 'Ingress']));
-  }
-  return errors;
+  if (types.length > 2) return [...errors, fieldInvalid('spec.policyTypes', types, 'may not specify more than two policyTypes')];
+  return [...errors, ...types.flatMap((type, i) => optionalOneOf(`spec.policyTypes[${i}]`, type, ['Ingress', 'Egress']))];
 }
+
+export const validateNetworkPolicy = (object: NetworkPolicy): FieldError[] => policySpec(object, []);
+
+/** Networks that were written in ways that are refused now may stay, wherever in the policy. */
+export const validateNetworkPolicyUpdate = (object: NetworkPolicy, old: NetworkPolicy): FieldError[] =>
+  policySpec(
+    object,
+    blocksOf(old).flatMap((block) => [block.cidr, ...(block.except ?? [])]),
+  );
+
+/** What is odd about the networks of a policy: pkg/registry/networking/networkpolicy/strategy.go. */
+export const networkPolicyWarnings = (object: NetworkPolicy): string[] =>
+  rulesOf(object).flatMap(([at, , peersAt, peers]) =>
+    peers.flatMap(({ ipBlock: block }, i) => {
+      if (block === undefined) return [];
+      const field = `${at}.${peersAt}[${i}].ipBlock`;
+      return [
+        ...cidrWarnings(`${field}.cidr`, block.cidr),
+        ...(block.except ?? []).flatMap((except, j) => cidrWarnings(`${field}.except[${j}]`, except)),
+      ];
+    }),
+  );

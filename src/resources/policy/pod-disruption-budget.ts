@@ -1,12 +1,13 @@
 import { podDisruptionBudgets } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
-import { validatePodDisruptionBudget } from './validation.ts';
+import { validatePodDisruptionBudget, validatePodDisruptionBudgetStatus } from './validation.ts';
 
 const orNA = (value: number | string | undefined): string => (value === undefined ? 'N/A' : String(value));
 
 export const podDisruptionBudgetKind = defineKind(podDisruptionBudgets, {
   validate: validatePodDisruptionBudget,
+  validateStatusUpdate: validatePodDisruptionBudgetStatus,
   hasStatus: true,
   generation: 'spec',
   unconditionalUpdate: false,

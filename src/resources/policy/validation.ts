@@ -1,5 +1,7 @@
 import type { PodDisruptionBudget } from '#kube/generated/policy-v1.ts';
 import type { FieldError } from '#kube/status-error.ts';
+import { conditions } from '#kube/validation/conditions.ts';
+import { statusCounts } from '#kube/validation/counts.ts';
 import { fieldInvalid } from '#kube/validation/field-error.ts';
 import { labelSelector } from '#kube/validation/label-selector.ts';
 import { nonNegativeIntOrPercent, notMoreThan100Percent, optionalOneOf } from '#kube/validation/values.ts';
@@ -22,3 +24,8 @@ export function validatePodDisruptionBudget(object: PodDisruptionBudget): FieldE
     ...optionalOneOf('spec.unhealthyPodEvictionPolicy', spec.unhealthyPodEvictionPolicy, ['AlwaysAllow', 'IfHealthyBudget']),
   ];
 }
+
+export const validatePodDisruptionBudgetStatus = ({ status }: PodDisruptionBudget): FieldError[] => [
+  ...conditions('status.conditions', status?.conditions),
+  ...statusCounts(status, { counts: ['disruptionsAllowed', 'currentHealthy', 'desiredHealthy', 'expectedPods'], within: [] }),
+];

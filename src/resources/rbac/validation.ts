@@ -4,7 +4,7 @@ import type { ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, Ro
 import type { FieldError } from '#kube/status-error.ts';
 import { fieldInvalid, fieldNotSupported, fieldProblems, fieldRequired } from '#kube/validation/field-error.ts';
 import { labelSelector } from '#kube/validation/label-selector.ts';
-import { dnsSubdomain } from '#kube/validation/values.ts';
+import { dnsSubdomain, pathSegmentProblems } from '#kube/validation/values.ts';
 import { rbacGroup } from './binding.ts';
 
 const some = (list: readonly string[] | undefined): boolean => (list ?? []).length > 0;
@@ -41,17 +41,12 @@ export function validateClusterRole(object: ClusterRole): FieldError[] {
   return errors;
 }
 
-const pathProblems = (name: string): string[] => {
-  if (name === '.' || name === '..') return [`may not be '${name}'`];
-  return ['/', '%'].filter((c) => name.includes(c)).map((c) => `may not contain '${c}'`);
-};
-
 function roleRef(ref: RoleRef, kinds: readonly string[]): FieldError[] {
   const errors: FieldError[] = [];
   if (ref.apiGroup !== rbacGroup) errors.push(fieldNotSupported('roleRef.apiGroup', ref.apiGroup, [rbacGroup]));
   if (!kinds.includes(ref.kind)) errors.push(fieldNotSupported('roleRef.kind', ref.kind, kinds));
   if (ref.name === '') errors.push(fieldRequired('roleRef.name'));
-  else errors.push(...fieldProblems('roleRef.name', ref.name, pathProblems(ref.name)));
+  else errors.push(...fieldProblems('roleRef.name', ref.name, pathSegmentProblems(ref.name)));
   return errors;
 }
 

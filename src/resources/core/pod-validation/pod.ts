@@ -2,13 +2,12 @@
 import type { Pod, PodDNSConfig, PodSpec, PodTemplateSpec } from '#kube/generated/core-v1.ts';
 import { isDns1123Subdomain } from '#kube/names.ts';
 import type { FieldError } from '#kube/status-error.ts';
+import { ipAddress } from '#kube/validation/addresses.ts';
 import { fieldDuplicate, fieldForbidden, fieldInvalid, fieldRequired } from '#kube/validation/field-error.ts';
 import {
   annotations,
   dnsLabel,
   dnsSubdomain,
-  ipAddress,
-  ipProblems,
   labels,
   oneOf,
   optionalOneOf,
@@ -67,8 +66,8 @@ function gates(field: string, spec: PodSpec): FieldError[] {
 
 function hostAliases(field: string, spec: PodSpec): FieldError[] {
   return (spec.hostAliases ?? []).flatMap((alias, i) => [
-    ...ipProblems(alias.ip).map((why) => fieldInvalid(`${field}.ip`, alias.ip, why)),
-    ...(alias.hostnames ?? []).flatMap((name) => dnsSubdomain(`${field}[${i}].hostnames`, name)),
+    ...ipAddress(`${field}[${i}].ip`, alias.ip),
+    ...(alias.hostnames ?? []).flatMap((name, j) => dnsSubdomain(`${field}[${i}].hostnames[${j}]`, name)),
   ]);
 }
 
