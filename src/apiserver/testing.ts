@@ -10,6 +10,7 @@ import { createMemoryStore } from '#store/drivers/memory/memory-store.ts';
 import { createWatchCache } from '#store/watch-cache.ts';
 import { createWebhookCaller } from './admission/webhook-client.ts';
 import type { ApiResponse } from './contract.ts';
+import { EncodedCache } from './http/encoded.ts';
 import type { Representation } from './http/negotiate.ts';
 import { type RenderContext, render } from './http/render.ts';
 import { createInProcessTransport, type InProcessTransport } from './in-process.ts';
@@ -44,7 +45,7 @@ export async function bodyOf(
 ): Promise<Buffer> {
   if (response.type !== 'entry' && response.type !== 'list' && response.type !== 'object') throw new Error(response.type);
   const representation = { ...plainJson.representation, ...context.representation };
-  const { body } = await render(response, { ...plainJson, ...context, representation }, new AbortController().signal);
+  const { body } = await render(response, { ...plainJson, ...context, representation }, new EncodedCache(), new AbortController().signal);
   return Buffer.concat([...body]);
 }
 

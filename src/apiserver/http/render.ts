@@ -10,6 +10,7 @@ import type { CachedEntry } from '#store/contract.ts';
 import type { ApiResponse } from '../contract.ts';
 import { partialObject, tableHead, tableOf, tableRow } from '../representations.ts';
 import { viewOf } from '../view.ts';
+import type { EncodedCache } from './encoded.ts';
 import type { Representation } from './negotiate.ts';
 
 export interface Rendered {
@@ -27,8 +28,10 @@ export interface RenderContext {
   readonly includeObject: string;
 }
 
-type Renderable = Extract<ApiResponse, { type: 'entry' | 'object' | 'list' }>;
+export type Renderable = Extract<ApiResponse, { type: 'entry' | 'object' | 'list' }>;
 
+/** Protobuf messages of the items are kept for others who ask of lists that are no longer: clients take pages of 500. */
+const keptItems = 1000;
 /** Bytes of a list that make one piece. */
 const pieceBytes = 256 * 1024;
 const json = 'application/json';
@@ -41,11 +44,11 @@ const whole = (status: number, contentType: string, body: Uint8Array): Rendered 
 });
 
 /** Throws StatusError BadRequest for an unknown includeObject, and the signal's reason where a long list is not wanted any more. */
-export async function render(response: Renderable, context: RenderContext, signal: AbortSignal): Promise<Rendered> {
+export async function render(response: Renderable, context: RenderContext, encoded: EncodedCache, signal: AbortSignal): Promise<Rendered> {
   const { media, as } = context.representation;
   if (as === 'APIGroupDiscoveryList' && response.type !== 'object')
     throw new StatusError('NotAcceptable', 'only the following media types are accepted: application/json, application/yaml');
-  if (response.type === 'list') return renderList(response, context, signal);
+  if (response.type === 'list') return renderList(response, context, encoded, signal);
   if (as === undefined && media === json && !context.pretty && response.type === 'entry')
     return whole(response.status, json, viewOf(response.def).bytes(response.entry));
   const object = renderedObject(response, context);
@@ -124,13 +127,13 @@ function formOf(r: ListResponse, context: RenderContext): ListForm {
 }
 
 /** Lists may be long: what must be made for their entries is made in turns. */
-async function renderList(r: ListResponse, context: RenderContext, signal: AbortSignal): Promise<Rendered> {
+async function renderList(r: ListResponse, context: RenderContext, encoded: EncodedCache, signal: AbortSignal): Promise<Rendered> {
   const { media, as } = context.representation;
   const raw = as === undefined && media === json && !context.pretty;
   if (raw) return inPieces(json, storedParts(r));
   const form = formOf(r, context);
   if (media === protobufMedia) {
-    const parts = await protobufParts(form, r.entries, signal);
+    const parts = await protobufParts(r, form, encoded, signal);
     if (parts !== undefined) return inPieces(protobufMedia, parts);
   }
   if (media === 'application/yaml') return inPieces(media, await yamlParts(form, r.entries, signal));
@@ -169,11 +172,15 @@ async function yamlParts({ head, member, item }: ListForm, entries: readonly Cac
 }
 
 /** Undefined for what protobuf does not know. */
-async function protobufParts(form: ListForm, entries: readonly CachedEntry[], signal: AbortSignal): Promise<Buffer[] | undefined> {
+async function protobufParts(r: ListResponse, form: ListForm, encoded: EncodedCache, signal: AbortSignal): Promise<Buffer[] | undefined> {
   const { head, item, type } = form;
   const encode = messageEncoder(type);
   if (encode === undefined) return undefined;
-  const items = await mapInTurns(entries, (entry) => encode(item(entry)), signal);
+  const make = (entry: CachedEntry): Buffer => encode(item(entry));
+  // The items of a longer list would push each other out before anybody asks again.
+  const kept = r.entries.length <= keptItems;
+  const message = (entry: CachedEntry): Buffer => (kept ? encoded.bytes(r.def, entry, type.kind, () => make(entry)) : make(entry));
+  const items = await mapInTurns(r.entries, message, signal);
   return encodeProtobufList({ ...type, kind: head.kind }, head.metadata, items);
 }
 

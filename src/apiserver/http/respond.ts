@@ -8,9 +8,10 @@ import { createGzip } from 'node:zlib';
 import { protobufMedia } from '#kube/protobuf.ts';
 import { StatusError, toStatus } from '#kube/status-error.ts';
 import type { ApiRequest, ApiResponse } from '../contract.ts';
-import { type FrameCache, frameWriter } from './frames.ts';
+import type { EncodedCache } from './encoded.ts';
+import { frameWriter } from './frames.ts';
 import { negotiate, type Representation } from './negotiate.ts';
-import { hasProtobuf, type RenderContext, type Rendered, render } from './render.ts';
+import { hasProtobuf, type Renderable, type RenderContext, type Rendered, render } from './render.ts';
 
 export type RawResponse = ServerResponse | Http2ServerResponse;
 
@@ -70,12 +71,12 @@ function writeChunk(raw: RawResponse, chunk: Uint8Array): boolean {
 }
 
 /** Sends `response`; resolves when it has gone out or the client has left. An answer that cannot be rendered becomes a Status. */
-export async function respond(raw: RawResponse, request: ApiRequest, response: ApiResponse, frames: FrameCache): Promise<void> {
+export async function respond(raw: RawResponse, request: ApiRequest, response: ApiResponse, encoded: EncodedCache): Promise<void> {
   switch (response.type) {
     case 'entry':
     case 'object':
     case 'list':
-      await sendRendered(raw, request, response);
+      await sendRendered(raw, request, response, encoded);
       return;
     case 'bytes': {
       const body = typeof response.body === 'string' ? Buffer.from(response.body) : response.body;
@@ -87,7 +88,7 @@ export async function respond(raw: RawResponse, request: ApiRequest, response: A
       return;
     }
     case 'watch':
-      await sendWatch(raw, request, response, frames);
+      await sendWatch(raw, request, response, encoded);
       return;
     case 'stream':
       writeHead(raw, response.status, headersOf(response, response.contentType));
@@ -95,15 +96,15 @@ export async function respond(raw: RawResponse, request: ApiRequest, response: A
       return;
     case 'upgrade': {
       const status = toStatus(new StatusError('BadRequest', 'Upgrade request required'));
-      await sendRendered(raw, request, { type: 'object', status: 400, object: status });
+      await sendRendered(raw, request, { type: 'object', status: 400, object: status }, encoded);
       return;
     }
   }
 }
 
-async function sendRendered(raw: RawResponse, request: ApiRequest, response: Extract<ApiResponse, { type: 'entry' | 'object' | 'list' }>) {
+async function sendRendered(raw: RawResponse, request: ApiRequest, response: Renderable, encoded: EncodedCache): Promise<void> {
   try {
-    const rendered = await render(response, contextOf(request, response), request.signal);
+    const rendered = await render(response, contextOf(request, response), encoded, request.signal);
     await sendBody(raw, request, headersOf(response, rendered.contentType), rendered);
   } catch (error) {
     if (request.signal.aborted) return;
@@ -141,17 +142,17 @@ async function drained(raw: RawResponse, signal: AbortSignal): Promise<void> {
   });
 }
 
-async function sendWatch(raw: RawResponse, request: ApiRequest, response: Extract<ApiResponse, { type: 'watch' }>, frames: FrameCache) {
+async function sendWatch(raw: RawResponse, request: ApiRequest, response: Extract<ApiResponse, { type: 'watch' }>, encoded: EncodedCache) {
   let context: RenderContext;
   try {
     context = contextOf(request, response);
     if (context.representation.media === 'application/yaml') throw notWatchable();
   } catch (error) {
     if (!(error instanceof StatusError)) throw error;
-    await sendRendered(raw, request, { type: 'object', status: error.code, object: toStatus(error) });
+    await sendRendered(raw, request, { type: 'object', status: error.code, object: toStatus(error) }, encoded);
     return;
   }
-  const write = frameWriter(response.def, context, frames);
+  const write = frameWriter(response.def, context, encoded);
   const { media } = context.representation;
   writeHead(raw, 200, headersOf(response, media === protobufMedia ? `${protobufMedia};stream=watch` : media));
   if (!http2(raw)) raw.flushHeaders();

@@ -19,7 +19,7 @@ import { isLongRunning } from '../flowcontrol/classify.ts';
 import { errorResponse, type Handle } from '../handler.ts';
 import { parseRequestInfo } from '../request-info.ts';
 import { hasBody, type RawRequest, readBody } from './body.ts';
-import { FrameCache } from './frames.ts';
+import { EncodedCache } from './encoded.ts';
 import { type RawResponse, respond } from './respond.ts';
 import { sniff } from './sniff.ts';
 import { acceptUpgrade } from './upgrade.ts';
@@ -89,7 +89,7 @@ function createTlsServer(options: HttpOptions, log: Logger): Http2SecureServer {
 }
 
 export function createHttpServer(options: HttpOptions, deps: HttpDeps): HttpServer {
-  const frames = new FrameCache();
+  const encoded = new EncodedCache();
   const closing = new AbortController();
   const connections = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
@@ -105,10 +105,10 @@ export function createHttpServer(options: HttpOptions, deps: HttpDeps): HttpServ
     response.on('close', () => {
       open--;
     });
-    void serve(options, deps, { request, response, frames, closing: closing.signal });
+    void serve(options, deps, { request, response, encoded, closing: closing.signal });
   });
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    void serveUpgrade(deps, request, socket, head, { frames, closing: closing.signal });
+    void serveUpgrade(deps, request, socket, head, { encoded, closing: closing.signal });
   });
   const front = createServer((socket) => {
     connections.add(socket);
@@ -147,7 +147,7 @@ export function createHttpServer(options: HttpOptions, deps: HttpDeps): HttpServ
 interface Exchange {
   readonly request: RawRequest;
   readonly response: RawResponse;
-  readonly frames: FrameCache;
+  readonly encoded: EncodedCache;
   readonly closing: AbortSignal;
 }
 
@@ -199,7 +199,7 @@ async function serve(options: HttpOptions, deps: HttpDeps, x: Exchange): Promise
       else x.closing.addEventListener('abort', stop, { once: true });
     }
     const answer = timedOut ? errorResponse(deps, { ...request, signal: x.closing }, requestTimeout()) : response;
-    if (!out.destroyed) await respond(out, request, answer, x.frames);
+    if (!out.destroyed) await respond(out, request, answer, x.encoded);
   } catch (error) {
     await answerFailure(deps, x, request, timedOut ? requestTimeout() : error);
   } finally {
@@ -215,11 +215,11 @@ async function answerFailure(deps: HttpDeps, x: Exchange, request: ApiRequest, e
     return;
   }
   const answer = errorResponse(deps, request, error);
-  await respond(out, request, answer, x.frames).catch(() => out.destroy());
+  await respond(out, request, answer, x.encoded).catch(() => out.destroy());
 }
 
 interface UpgradeContext {
-  readonly frames: FrameCache;
+  readonly encoded: EncodedCache;
   readonly closing: AbortSignal;
 }
 
@@ -242,7 +242,7 @@ async function serveUpgrade(deps: HttpDeps, raw: IncomingMessage, socket: Duplex
     } catch (error) {
       response = errorResponse(deps, apiRequest, error);
     }
-    await acceptUpgrade(raw, socket, head, apiRequest, response, context.frames);
+    await acceptUpgrade(raw, socket, head, apiRequest, response, context.encoded);
   } catch (error) {
     deps.log.error('upgrade failed', { path: apiRequest.path, error });
     socket.destroy();

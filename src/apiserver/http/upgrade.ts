@@ -5,7 +5,8 @@ import { pipeline } from 'node:stream/promises';
 import { WebSocketServer } from 'ws';
 import { StatusError, toStatus } from '#kube/status-error.ts';
 import type { ApiRequest, ApiResponse } from '../contract.ts';
-import { type FrameCache, frameWriter } from './frames.ts';
+import type { EncodedCache } from './encoded.ts';
+import { frameWriter } from './frames.ts';
 import { negotiate } from './negotiate.ts';
 
 /** Unsent bytes above which a websocket watcher is cut off. */
@@ -17,10 +18,10 @@ export async function acceptUpgrade(
   head: Buffer,
   apiRequest: ApiRequest,
   response: ApiResponse,
-  frames: FrameCache,
+  encoded: EncodedCache,
 ): Promise<void> {
   if (response.type === 'upgrade') response.accept(request, socket, head);
-  else if (response.type === 'watch') await watchOverWebsocket(request, socket, head, apiRequest, response, frames);
+  else if (response.type === 'watch') await watchOverWebsocket(request, socket, head, apiRequest, response, encoded);
   else if (response.type === 'stream') await passRefusal(socket, response);
   else refuse(socket, response);
 }
@@ -50,7 +51,7 @@ async function watchOverWebsocket(
   head: Buffer,
   apiRequest: ApiRequest,
   response: Extract<ApiResponse, { type: 'watch' }>,
-  frames: FrameCache,
+  encoded: EncodedCache,
 ): Promise<void> {
   const write = frameWriter(
     response.def,
@@ -60,7 +61,7 @@ async function watchOverWebsocket(
       now: new Date(),
       includeObject: apiRequest.query.get('includeObject') ?? '',
     },
-    frames,
+    encoded,
   );
   const server = new WebSocketServer({ noServer: true, maxPayload: 64 * 1024 });
   const websocket = await new Promise<import('ws').WebSocket>((resolve) => {
