@@ -44,6 +44,14 @@ export function readList(fields: Fields, name: string, path: string): readonly u
   return value;
 }
 
+/** A whole number. */
+export function readNumber(fields: Fields, name: string, path: string): number | undefined {
+  const value = fields[name];
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'number' || !Number.isSafeInteger(value)) throw new Error(`${below(path, name)}: must be a whole number`);
+  return value;
+}
+
 /** Absent counts as false. */
 export function readBoolean(fields: Fields, name: string, path: string): boolean {
   const value = fields[name];

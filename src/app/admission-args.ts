@@ -1,7 +1,12 @@
 /** The settings of --kube-apiserver-arg that are about admission. */
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { type AdmissionConfiguration, noAdmissionConfiguration, parseAdmissionConfiguration } from '#apiserver/admission/configuration.ts';
+import {
+  type AdmissionConfiguration,
+  missingConfiguration,
+  noAdmissionConfiguration,
+  parseAdmissionConfiguration,
+} from '#apiserver/admission/configuration.ts';
 import { defaultTolerationSeconds, type TolerationSeconds } from '#apiserver/admission/default-toleration-seconds.ts';
 import { type PluginChoice, pluginChoiceProblem } from '#apiserver/admission/plugin-order.ts';
 import { OptionError } from './options.ts';
@@ -49,5 +54,8 @@ export function admissionSettings(args: ReadonlyMap<string, string>): AdmissionS
     unreachable: seconds('default-unreachable-toleration-seconds', defaultTolerationSeconds.unreachable),
   };
   const file = args.get('admission-control-config-file');
-  return { choice, tolerationSeconds, configuration: file === undefined ? noAdmissionConfiguration : readConfiguration(file) };
+  const configuration = file === undefined ? noAdmissionConfiguration : readConfiguration(file);
+  const missing = missingConfiguration(choice, configuration);
+  if (missing !== undefined) throw new OptionError(`kube-apiserver-arg: ${missing}`);
+  return { choice, tolerationSeconds, configuration };
 }

@@ -1,7 +1,12 @@
 /** The file of --admission-control-config-file: AdmissionConfiguration (apiserver.config.k8s.io/v1). */
 import { parse } from 'yaml';
 import { isArray, isObject, type JsonObject, own } from '#kube/json-value.ts';
+import { readFields, readText } from '../config-fields.ts';
+import { type CredentialsFor, parseWebhookUsers, type ReadFile } from '../webhook-config.ts';
+import { type EventLimit, parseEventLimits } from './event-rate-limit.ts';
+import { type ImagePolicy, parseImagePolicy } from './image-policy.ts';
 import type { NodeSelectors } from './optional-pods.ts';
+import type { PluginChoice } from './plugin-order.ts';
 import {
   isLevel,
   isVersion,
@@ -16,6 +21,13 @@ import {
 export interface AdmissionConfiguration {
   readonly podSecurity: PodSecuritySettings;
   readonly nodeSelectors: NodeSelectors;
+  /** Absent: EventRateLimit cannot be on. */
+  readonly eventLimits?: readonly EventLimit[];
+  /** Absent: ImagePolicyWebhook cannot be on. */
+  readonly imagePolicy?: ImagePolicy;
+  /** With what webhooks are called. */
+  readonly mutatingCredentials?: CredentialsFor;
+  readonly validatingCredentials?: CredentialsFor;
 }
 
 export const noAdmissionConfiguration: AdmissionConfiguration = { podSecurity: noPodSecuritySettings, nodeSelectors: {} };
@@ -73,13 +85,35 @@ function nodeSelectors(config: JsonObject): NodeSelectors {
   );
 }
 
-const readers: Readonly<Record<string, (config: JsonObject) => Partial<AdmissionConfiguration>>> = {
+/** A WebhookAdmissionConfiguration: k8s.io/apiserver pkg/admission/plugin/webhook/config. */
+function webhookCredentials(config: JsonObject, readFile: ReadFile): CredentialsFor | undefined {
+  const fields = readFields(config, '', ['apiVersion', 'kind', 'kubeConfigFile']);
+  const versions = ['apiserver.config.k8s.io/v1', 'apiserver.config.k8s.io/v1alpha1'];
+  if (fields['kind'] !== 'WebhookAdmissionConfiguration' && fields['kind'] !== 'WebhookAdmission')
+    throw new Error('must be a WebhookAdmissionConfiguration of apiserver.config.k8s.io/v1');
+  if (!versions.includes(readText(fields, 'apiVersion', ''))) throw new Error(`apiVersion: must be ${versions[0]}`);
+  const file = readText(fields, 'kubeConfigFile', '');
+  if (file === '') return undefined;
+  if (!file.startsWith('/')) throw new Error(`kubeConfigFile: Invalid value: ${JSON.stringify(file)}: must be an absolute file path`);
+  return parseWebhookUsers(file, readFile);
+}
+
+const only = <K extends keyof AdmissionConfiguration>(
+  key: K,
+  value: AdmissionConfiguration[K] | undefined,
+): Partial<AdmissionConfiguration> => (value === undefined ? {} : { [key]: value });
+
+const readers: Readonly<Record<string, (config: JsonObject, readFile: ReadFile) => Partial<AdmissionConfiguration>>> = {
+  EventRateLimit: (config) => ({ eventLimits: parseEventLimits(config) }),
+  ImagePolicyWebhook: (config, readFile) => ({ imagePolicy: parseImagePolicy(config, readFile) }),
+  MutatingAdmissionWebhook: (config, readFile) => only('mutatingCredentials', webhookCredentials(config, readFile)),
+  ValidatingAdmissionWebhook: (config, readFile) => only('validatingCredentials', webhookCredentials(config, readFile)),
   PodSecurity: (config) => ({ podSecurity: podSecurity(config) }),
   PodNodeSelector: (config) => ({ nodeSelectors: nodeSelectors(config) }),
 };
 
 /** `readFile`: what `path` of a plugin names, relative to the configuration's own file. Throws Error that says what is wrong. */
-export function parseAdmissionConfiguration(text: string, readFile: (path: string) => string): AdmissionConfiguration {
+export function parseAdmissionConfiguration(text: string, readFile: ReadFile): AdmissionConfiguration {
   const file: unknown = parse(text);
   if (!isObject(file) || file['kind'] !== 'AdmissionConfiguration') throw new Error('the file holds no AdmissionConfiguration');
   onlyFields(file, 'apiVersion', 'kind', 'plugins');
@@ -94,10 +128,20 @@ export function parseAdmissionConfiguration(text: string, readFile: (path: strin
       const reader = Object.hasOwn(readers, name) ? readers[name] : undefined;
       if (reader === undefined) throw new Error(`the plugin ${JSON.stringify(name)} takes no configuration`);
       const config: unknown = typeof path === 'string' && path !== '' ? parse(readFile(path)) : configuration;
-      made = { ...made, ...reader(isObject(config) ? config : {}) };
+      made = { ...made, ...reader(isObject(config) ? config : {}, readFile) };
     } catch (error) {
       throw new Error(`plugins[${i}]: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
   }
   return made;
+}
+
+/** Plugins that are on and lack what they cannot do without, in upstream's words; undefined: none. */
+export function missingConfiguration({ enabled }: PluginChoice, { eventLimits, imagePolicy }: AdmissionConfiguration): string | undefined {
+  const lacking = (name: string, value: unknown, why: string): string | undefined =>
+    enabled.includes(name) && value === undefined ? `couldn't init admission plugin ${JSON.stringify(name)}: ${why}` : undefined;
+  return (
+    lacking('ImagePolicyWebhook', imagePolicy, 'no config specified') ??
+    lacking('EventRateLimit', eventLimits, 'limits: Invalid value: null: must not be empty')
+  );
 }

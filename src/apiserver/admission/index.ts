@@ -5,9 +5,12 @@ import type { Logger } from '#platform/log.ts';
 import type { Random } from '#platform/random.ts';
 import type { AdmissionPlugin, Authorize, ObjectStore } from '../contract.ts';
 import type { DialService } from '../dial.ts';
+import type { CredentialsFor } from '../webhook-config.ts';
 import type { AdmissionMetrics } from './admission-metrics.ts';
 import { type AdmissionConfiguration, noAdmissionConfiguration } from './configuration.ts';
 import { createDefaultTolerationSeconds, type TolerationSeconds } from './default-toleration-seconds.ts';
+import { createEventRateLimit } from './event-rate-limit.ts';
+import { createImagePolicyWebhook, type ImagePolicy } from './image-policy.ts';
 import { createLimitRanger } from './limit-ranger.ts';
 import { createMutatingAdmissionPolicy } from './mutating-policy.ts';
 import { createMutatingWebhooks } from './mutating-webhooks.ts';
@@ -69,7 +72,17 @@ export interface AdmissionDeps {
 export function createAdmissionPlugins(deps: AdmissionDeps): readonly AdmissionPlugin[] {
   const { objects, authorize, clock, random, log, metrics, configuration = noAdmissionConfiguration } = deps;
   const expressions = { cel: createCel(), objects, authorize };
-  const webhooks = { ...expressions, call: createWebhookCaller(deps.dialService, clock), clock, random, log, metrics };
+  const { eventLimits, imagePolicy, mutatingCredentials, validatingCredentials } = configuration;
+  const webhooks = (credentials: CredentialsFor | undefined) => ({
+    ...expressions,
+    call: createWebhookCaller(deps.dialService, clock, credentials),
+    clock,
+    random,
+    log,
+    metrics,
+  });
+  const images = (policy: ImagePolicy): AdmissionPlugin =>
+    createImagePolicyWebhook(policy, { call: createWebhookCaller(undefined, clock, () => policy.server), clock, log });
   const all = [
     alwaysAdmit,
     createNamespaceAutoProvision(objects),
@@ -81,11 +94,13 @@ export function createAdmissionPlugins(deps: AdmissionDeps): readonly AdmissionP
     createNodeRestriction(deps),
     taintNodesByCondition,
     alwaysPullImages,
+    ...(imagePolicy === undefined ? [] : [images(imagePolicy)]),
     createPodSecurity(objects, configuration.podSecurity),
     createPodNodeSelector(objects, configuration.nodeSelectors),
     createPriority(objects),
     createDefaultTolerationSeconds(deps.tolerationSeconds),
     createPodTolerationRestriction(objects),
+    ...(eventLimits === undefined ? [] : [createEventRateLimit(eventLimits, clock)]),
     extendedResourceToleration,
     createDefaultStorageClass(objects),
     storageObjectInUseProtection,
@@ -97,9 +112,9 @@ export function createAdmissionPlugins(deps: AdmissionDeps): readonly AdmissionP
     createPodTopologyLabels(objects),
     createPolicyExpressions(expressions),
     createMutatingAdmissionPolicy(expressions),
-    createMutatingWebhooks(webhooks),
+    createMutatingWebhooks(webhooks(mutatingCredentials)),
     createValidatingAdmissionPolicy({ ...expressions, clock, metrics }),
-    createValidatingWebhooks(webhooks),
+    createValidatingWebhooks(webhooks(validatingCredentials)),
     createResourceQuota(deps),
     alwaysDeny,
     ...deps.others,

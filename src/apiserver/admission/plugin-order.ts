@@ -59,9 +59,6 @@ const offByDefault = new Set([
   'AlwaysDeny',
 ]);
 
-/** Known upstream and not here: turning them on is refused, for it would have no effect. */
-const absent = new Set(['ImagePolicyWebhook', 'EventRateLimit']);
-
 export interface PluginChoice {
   /** --enable-admission-plugins. */
   readonly enabled: readonly string[];
@@ -77,9 +74,7 @@ export function pluginChoiceProblem({ enabled, disabled }: PluginChoice): string
   const on = unknown(enabled);
   if (on !== undefined) return `enable-admission-plugins plugin ${JSON.stringify(on)} is unknown`;
   const off = unknown(disabled);
-  if (off !== undefined) return `disable-admission-plugins plugin ${JSON.stringify(off)} is unknown`;
-  const missing = enabled.find((name) => absent.has(name));
-  return missing === undefined ? undefined : `enable-admission-plugins plugin ${JSON.stringify(missing)} is not part of k3ts`;
+  return off === undefined ? undefined : `disable-admission-plugins plugin ${JSON.stringify(off)} is unknown`;
 }
 
 /** Parts of the server that are no plugins upstream stand before webhooks and policies, and cannot be turned off. */

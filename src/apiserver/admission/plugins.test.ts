@@ -4,7 +4,7 @@ import { configMaps, namespaces, pods, services } from '#kube/refs.ts';
 import { builtinKinds } from '#resources/index.ts';
 import type { AdmissionPlugin, Authorize } from '../contract.ts';
 import { testObjects } from '../test-objects.ts';
-import { parseAdmissionConfiguration } from './configuration.ts';
+import { missingConfiguration, noAdmissionConfiguration, parseAdmissionConfiguration } from './configuration.ts';
 import {
   createNamespaceAutoProvision,
   createNamespaceExists,
@@ -33,6 +33,15 @@ const withNamespace = async (annotations: Record<string, string> = {}, labels: R
   await objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default', annotations, labels } });
   return objects;
 };
+
+test.each([
+  ['ImagePolicyWebhook', 'couldn\'t init admission plugin "ImagePolicyWebhook": no config specified'],
+  ['EventRateLimit', 'couldn\'t init admission plugin "EventRateLimit": limits: Invalid value: null: must not be empty'],
+  ['AlwaysPullImages', undefined],
+])('%s without a configuration', (name, problem) => {
+  expect(missingConfiguration({ enabled: [name], disabled: [] }, noAdmissionConfiguration)).toBe(problem);
+  expect(missingConfiguration({ enabled: [], disabled: [] }, noAdmissionConfiguration)).toBeUndefined();
+});
 
 describe('the choice of plugins', () => {
   const named = (name: string): AdmissionPlugin => ({ name, handles: () => true });
@@ -70,7 +79,6 @@ describe('the choice of plugins', () => {
     [['Nothing'], [], 'enable-admission-plugins plugin "Nothing" is unknown'],
     [[], ['Nothing'], 'disable-admission-plugins plugin "Nothing" is unknown'],
     [['Priority'], ['Priority'], '[Priority] in enable-admission-plugins and disable-admission-plugins overlapped'],
-    [['EventRateLimit'], [], 'enable-admission-plugins plugin "EventRateLimit" is not part of k3ts'],
   ])('enable %j, disable %j', (enabled, disabled, problem) => {
     expect(pluginChoiceProblem({ enabled, disabled })).toBe(problem);
   });

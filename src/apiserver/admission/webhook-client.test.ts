@@ -1,19 +1,26 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { issueCertificate } from '#lib/x509.ts';
 import { realClock } from '#platform/clock.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
-import { ensureAuthority, ensureLeaf } from '../../pki/certificates.ts';
+import { ensureAuthority, ensureLeaf, type KeyPair } from '../../pki/certificates.ts';
 import { createWebhookCaller } from './webhook-client.ts';
 
 let server: Server;
 let port = 0;
 let caBundle = '';
+let client: KeyPair;
+const whoAsks = (request: IncomingMessage) => ({
+  authorization: request.headers.authorization,
+  certificate: (request.socket as TLSSocket).getPeerX509Certificate()?.subject,
+});
 const dir = mkdtempSync(join(tmpdir(), 'webhook-'));
 const signal = new AbortController().signal;
 
@@ -31,7 +38,8 @@ beforeAll(async () => {
     Date.now(),
   );
   caBundle = Buffer.from(authority.certPem).toString('base64');
-  server = createServer({ key: leaf.keyPem, cert: leaf.certPem }, (request, response) => {
+  client = await ensureLeaf(dir, { name: 'client', commonName: 'apiserver', usages: ['client auth'] }, authority, Date.now());
+  server = createServer({ key: leaf.keyPem, cert: leaf.certPem, requestCert: true, rejectUnauthorized: false }, (request, response) => {
     const chunks: Buffer[] = [];
     request.on('data', (c: Buffer) => chunks.push(c));
     request.on('end', () => {
@@ -42,7 +50,12 @@ beforeAll(async () => {
       else if (url.startsWith('/text')) response.end('no JSON');
       else
         response.end(
-          JSON.stringify({ url, host: request.headers.host, got: JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown }),
+          JSON.stringify({
+            url,
+            host: request.headers.host,
+            ...(url.startsWith('/who') ? whoAsks(request) : {}),
+            got: JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown,
+          }),
         );
     });
   });
@@ -71,6 +84,21 @@ const byUrl = (path: string, timeoutMs = 5000, bundle = caBundle) =>
 
 test('a webhook is called by its URL, with its own authority', async () => {
   expect(await byUrl('/x?y=z')).toEqual({ url: '/x?y=z&timeout=5s', host: `127.0.0.1:${port}`, got: { a: 1 } });
+});
+
+test('a webhook is told who calls, where there are credentials for its host', async () => {
+  const config = { url: `https://127.0.0.1:${port}/who`, caBundle };
+  const asked: string[] = [];
+  const call = createWebhookCaller(undefined, realClock, (hostPort) => {
+    asked.push(hostPort);
+    return { cert: client.certPem, key: client.keyPem, token: 'secret' };
+  });
+  expect(await call({ config, body: {}, timeoutMs: 5000, signal })).toMatchObject({
+    authorization: 'Bearer secret',
+    certificate: 'CN=apiserver',
+  });
+  expect(asked).toEqual([`127.0.0.1:${port}`]);
+  expect(await byUrl('/who')).not.toHaveProperty('authorization');
 });
 
 test('a service is called by its name, over whatever connection leads to it', async () => {

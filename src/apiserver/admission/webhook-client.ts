@@ -7,6 +7,7 @@ import type { Clock } from '#platform/clock.ts';
 import { type DialService, dialTcp } from '../dial.ts';
 import { goErrorText } from '../go-errors.ts';
 import { createPeerAgent, type TlsPeer } from '../tls-connections.ts';
+import { authorizationHeader, type CredentialsFor, type WebhookCredentials } from '../webhook-config.ts';
 
 export interface WebhookCall {
   readonly config: WebhookClientConfig;
@@ -43,11 +44,22 @@ interface Target extends TlsPeer {
   readonly url: URL;
   /** The host as errors and the Host header show it: services always with their port. */
   readonly host: string;
+  /** Headers that tell who calls. */
+  readonly identity: Readonly<Record<string, string>>;
 }
 
 const withoutBrackets = (host: string): string => host.replace(/^\[|\]$/g, '');
 
-function targetOf(config: WebhookClientConfig, dialService: DialService | undefined): Target {
+/** The part of a target that credentials make. */
+function identityOf(credentials: WebhookCredentials = {}): Pick<Target, 'identity' | 'client'> {
+  const { cert, key } = credentials;
+  return {
+    identity: authorizationHeader(credentials),
+    ...(cert === undefined || key === undefined ? {} : { client: () => ({ cert, key }) }),
+  };
+}
+
+function targetOf(config: WebhookClientConfig, dialService: DialService | undefined, credentialsFor: CredentialsFor): Target {
   const { service, caBundle = '' } = config;
   const ca = caBundle === '' ? undefined : Buffer.from(caBundle, 'base64').toString('utf8');
   if (service === undefined) {
@@ -58,6 +70,7 @@ function targetOf(config: WebhookClientConfig, dialService: DialService | undefi
       host: url.host,
       serverName: withoutBrackets(url.hostname),
       ca,
+      ...identityOf(credentialsFor(`${url.hostname}:${port}`)),
       dial: (signal) => dialTcp(withoutBrackets(url.hostname), port, signal),
     };
   }
@@ -65,7 +78,9 @@ function targetOf(config: WebhookClientConfig, dialService: DialService | undefi
   const serverName = `${name}.${namespace}.svc`;
   const url = new URL(`https://${serverName}:${port}${path.startsWith('/') ? path : `/${path}`}`);
   if (dialService === undefined) throw new WebhookCallError('no way to the services of the cluster', 503);
-  return { url, host: `${serverName}:${port}`, serverName, ca, dial: (signal) => dialService(namespace, name, port, signal) };
+  const host = `${serverName}:${port}`;
+  const dial = (signal: AbortSignal): ReturnType<DialService> => dialService(namespace, name, port, signal);
+  return { url, host, serverName, ca, ...identityOf(credentialsFor(host)), dial };
 }
 
 async function readAnswer(response: IncomingMessage, maxAnswerBytes: number): Promise<string> {
@@ -93,6 +108,7 @@ function post(target: Target, agent: Agent, text: string, signal: AbortSignal, a
           accept: 'application/json, */*',
           'content-length': Buffer.byteLength(text),
           'user-agent': 'kube-apiserver-admission',
+          ...target.identity,
         },
         signal,
       },
@@ -161,11 +177,15 @@ function createAgents(clock: Clock): (target: Target) => Agent {
   };
 }
 
-/** A caller of webhooks. `dialService` absent: services cannot be called. */
-export function createWebhookCaller(dialService: DialService | undefined, clock: Clock): CallWebhook {
+/** A caller of webhooks. `dialService` absent: services cannot be called; `credentialsFor` absent: it does not say who it is. */
+export function createWebhookCaller(
+  dialService: DialService | undefined,
+  clock: Clock,
+  credentialsFor: CredentialsFor = () => undefined,
+): CallWebhook {
   const agentOf = createAgents(clock);
   return async ({ config, body, timeoutMs, signal: parent, maxAnswerBytes = defaultMaxAnswerBytes }) => {
-    const target = targetOf(config, dialService);
+    const target = targetOf(config, dialService, credentialsFor);
     target.url.searchParams.set('timeout', `${Math.ceil(timeoutMs / 1000)}s`);
     const text = JSON.stringify(body);
     const timeout = AbortSignal.timeout(timeoutMs);

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { ExpiringCache } from '#lib/expiring-cache.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { UserInfo } from '../contract.ts';
-import type { WebhookServer } from '../webhook-config.ts';
+import { authorizationHeader, type WebhookServer } from '../webhook-config.ts';
 import { fetchJson, type HttpsFetch } from './https-json.ts';
 import type { TokenAuthenticator, TokenIdentity } from './types.ts';
 
@@ -20,7 +20,7 @@ const fieldsOf = (value: unknown): Readonly<Record<string, unknown>> => (typeof 
 export const webhookHeaders = (server: WebhookServer): Record<string, string> => ({
   'content-type': 'application/json',
   accept: 'application/json',
-  ...(server.token === undefined ? {} : { authorization: `Bearer ${server.token}` }),
+  ...authorizationHeader(server),
 });
 
 function userOf(value: unknown): UserInfo {
