@@ -1,5 +1,4 @@
 /** The fieldPath of a validation rule: a JSON path of fields and map keys, such as `.spec.x` or `['a.b'].c`. */
-import { CelCompileError } from './cel.ts';
 import type { Schema } from './schema.ts';
 
 export interface ParsedFieldPath {
@@ -10,22 +9,21 @@ export interface ParsedFieldPath {
 
 const step = /\.([A-Za-z_][A-Za-z0-9_-]*)|\['((?:[^'\\]|\\.)*)'\]/y;
 
-/** Throws CelCompileError for what is no such path. Lists cannot be stepped into. */
-export function parseFieldPath(path: string): ParsedFieldPath {
+/** Undefined for what is no such path. Lists cannot be stepped into. */
+export function parseFieldPath(path: string): ParsedFieldPath | undefined {
   const steps: string[] = [];
   let text = '';
   let at = 0;
   while (at < path.length) {
     step.lastIndex = at;
     const m = step.exec(path);
-    if (m === null) throw new CelCompileError(`fieldPath must be a valid path: invalid path near ${JSON.stringify(path.slice(at))}`);
+    if (m === null) return undefined;
     at = step.lastIndex;
     const name = m[1] ?? (m[2] ?? '').replaceAll(/\\(.)/g, '$1');
     steps.push(name);
     text += /^[A-Za-z_][A-Za-z0-9_-]*$/.test(name) ? `.${name}` : `[${name}]`;
   }
-  if (steps.length === 0) throw new CelCompileError('fieldPath must be non-empty if specified');
-  return { steps, text };
+  return steps.length === 0 ? undefined : { steps, text };
 }
 
 /** The schema that a path leads to; undefined where it leads nowhere. */

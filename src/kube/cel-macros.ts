@@ -1,43 +1,16 @@
 /**
  * Macros that Kubernetes has and the CEL library does not: comprehensions over index and value, or key and value
- * (cel-go ext.TwoVarComprehensions), and optMap and optFlatMap of optional values. Loops of both kinds are metered.
+ * (cel-go ext.TwoVarComprehensions), and optMap and optFlatMap of optional values. What they cost is spent where loops are
+ * metered (cel-metering.ts).
  */
 import { Optional } from '@marcbachmann/cel-js';
+import type { CelNode, CelNodeType, Checker, Context, Evaluator, MacroForm, Overlay, TwoVariableForm, TwoVariableLoop } from './cel-ast.ts';
+import { type LoopCost, loopCosts } from './cel-figures.ts';
 import { CelValueError, celMap, entriesOf, type Library, type Meter } from './cel-library.ts';
 
-/** The parts of the library's syntax tree, checker and evaluator that macros touch. */
-export interface CelNode {
-  readonly op: string;
-  args: unknown;
-  readonly meta: { readonly alternate?: CelNode; readonly macro?: object };
-  checkedType?: CelType;
-  evaluate: (evaluator: Evaluator, node: CelNode, context: Context) => unknown;
-}
-interface CelType {
-  readonly name: string;
-  readonly kind: string;
-  readonly keyType?: CelType;
-  readonly valueType?: CelType;
-}
-interface Context {
-  readonly forkWithVariable: (name: string, type: CelType) => Overlay;
-}
-interface Overlay extends Context {
-  readonly reuse: (parent: Context) => Overlay;
-  readonly setIterValue: (value: unknown, evaluator: Evaluator) => Overlay;
-}
-interface Checker {
-  readonly check: (node: CelNode, context: Context) => CelType;
-  readonly getType: (name: string) => CelType;
-  readonly createError: (code: string, message: string, node: CelNode) => Error;
-}
-interface Evaluator {
-  readonly run: (node: CelNode, context: Context) => unknown;
-}
 interface MacroCall {
   readonly args: readonly CelNode[];
   readonly receiver: CelNode;
-  readonly ast: CelNode;
 }
 
 const nodeName = (node: CelNode | undefined, what: string): string => {
@@ -53,75 +26,101 @@ function entries(range: unknown): Entry[] {
   throw new CelValueError('expression cannot be range of a comprehension');
 }
 
+/** One run of a loop: `body` evaluates the last argument, `filter` the one before it where it is given. */
+interface Run {
+  readonly items: readonly Entry[];
+  readonly body: (e: Entry) => unknown;
+  readonly filter: ((e: Entry) => unknown) | undefined;
+  readonly cost: LoopCost;
+  readonly spend: Meter['spend'];
+}
 interface Loop {
-  readonly result: (checker: Checker, body: CelType) => CelType;
-  /** Runs over the entries; `body` evaluates the last argument, `filter` the one before it where it is given. */
-  readonly run: (items: readonly Entry[], body: (e: Entry) => unknown, filter: ((e: Entry) => unknown) | undefined) => unknown;
+  readonly result: (checker: Checker, body: CelNodeType) => CelNodeType;
+  readonly run: (run: Run) => unknown;
 }
 
-function firstDecisive(items: readonly Entry[], body: (e: Entry) => unknown, decisive: boolean): boolean {
+function firstDecisive({ items, body, cost, spend }: Run, decisive: boolean): boolean {
   let failure: { readonly error: unknown } | undefined;
-  for (const item of items) {
+  for (const [i, item] of items.entries()) {
+    spend(cost.condition + cost.step);
     try {
-      if (body(item) === decisive) return decisive;
+      if (body(item) !== decisive) continue;
     } catch (error) {
       failure ??= { error };
+      continue;
     }
+    if (i < items.length - 1) spend(cost.condition);
+    return decisive;
   }
   if (failure !== undefined) throw failure.error;
   return !decisive;
 }
 
-const bool = (checker: Checker): CelType => checker.getType('bool');
-const dynMap = (checker: Checker): CelType => checker.getType('map');
+/** What a loop gathers, of the items that pass its filter. */
+function gathered<T>({ items, body, filter, cost, spend }: Run, add: (e: Entry, value: unknown) => T): T[] {
+  return items
+    .filter((e) => filter === undefined || filter(e) === true)
+    .map((e) => {
+      const value = body(e);
+      spend(cost.hit);
+      return add(e, value);
+    });
+}
 
-const loops: Readonly<Record<string, Loop>> = {
-  all: { result: bool, run: (items, body) => firstDecisive(items, body, false) },
-  exists: { result: bool, run: (items, body) => firstDecisive(items, body, true) },
-  existsOne: { result: bool, run: (items, body) => items.filter((e) => body(e) === true).length === 1 },
+const bool = (checker: Checker): CelNodeType => checker.getType('bool');
+const dynMap = (checker: Checker): CelNodeType => checker.getType('map');
+
+const loops: Readonly<Record<TwoVariableLoop, Loop>> = {
+  all: { result: bool, run: (run) => firstDecisive(run, false) },
+  exists: { result: bool, run: (run) => firstDecisive(run, true) },
+  existsOne: {
+    result: bool,
+    run: ({ items, body, cost, spend }) => {
+      const { length } = items.filter((e) => body(e) === true);
+      spend(length * cost.hit);
+      return length === 1;
+    },
+  },
   transformList: {
     result: (checker, body) => checker.getType(`list<${body.name}>`),
-    run: (items, body, filter) => items.filter((e) => filter === undefined || filter(e) === true).map(body),
+    run: (run) => gathered(run, (_e, value) => value),
   },
-  transformMap: {
-    result: dynMap,
-    run: (items, body, filter) =>
-      celMap(items.filter((e) => filter === undefined || filter(e) === true).map((e) => [String(e[0]), body(e)] as const)),
-  },
+  transformMap: { result: dynMap, run: (run) => celMap(gathered(run, (e, value) => [String(e[0]), value] as const)) },
   transformMapEntry: {
     result: dynMap,
-    run: (items, body, filter) => {
+    run: (run) => {
       const out = new Map<string, unknown>();
-      for (const e of items.filter((i) => filter === undefined || filter(i) === true)) {
-        for (const [key, value] of entriesOf(body(e) as object)) {
+      gathered(run, (_e, value) => {
+        for (const [key, member] of entriesOf(value as object)) {
           if (out.has(String(key))) throw new CelValueError(`insert failed: key '${String(key)}' already exists`);
-          out.set(String(key), value);
+          out.set(String(key), member);
         }
-      }
+      });
       return celMap(out);
     },
   },
 };
 
-function keyAndValue(checker: Checker, range: CelType): readonly [CelType, CelType] {
+function keyAndValue(checker: Checker, range: CelNodeType): readonly [CelNodeType, CelNodeType] {
   const dyn = checker.getType('dyn');
   if (range.kind === 'list') return [checker.getType('int'), range.valueType ?? dyn];
   if (range.kind === 'map') return [range.keyType ?? dyn, range.valueType ?? dyn];
   return [dyn, dyn];
 }
 
-function twoVariableMacro(name: string, loop: Loop, meter: Meter): (call: MacroCall) => object {
+function twoVariableMacro(name: TwoVariableLoop, meter: Meter): (call: MacroCall) => object {
+  const loop = loops[name];
   return ({ args, receiver }) => {
     const key = nodeName(args[0], name);
     const value = nodeName(args[1], name);
     const body = args.at(-1) ?? receiver;
     const filter = args.length === 4 ? args[2] : undefined;
+    const form: TwoVariableForm = { name, range: receiver, key, value, filter, body };
     let outer: Overlay | undefined;
     let inner: Overlay | undefined;
     return {
-      // The fields by which the meter finds what is below a macro.
-      children: [receiver, body, ...(filter === undefined ? [] : [filter])],
-      typeCheck: (checker: Checker, _macro: object, context: Context): CelType => {
+      form,
+      typeCheck: (checker: Checker, _macro: object, context: Context): CelNodeType => {
         const [keyType, valueType] = keyAndValue(checker, checker.check(receiver, context));
         outer = context.forkWithVariable(key, keyType);
         inner = outer.forkWithVariable(value, valueType);
@@ -131,25 +130,29 @@ function twoVariableMacro(name: string, loop: Loop, meter: Meter): (call: MacroC
       evaluate: (evaluator: Evaluator, _macro: object, context: Context): unknown => {
         const items = entries(evaluator.run(receiver, context));
         const at = (node: CelNode) => (entry: Entry) => {
-          meter.spend(1);
           if (outer === undefined || inner === undefined) throw new CelValueError(`${name}: not checked`);
           const o = outer.reuse(context).setIterValue(entry[0], evaluator);
           return evaluator.run(node, inner.reuse(o).setIterValue(entry[1], evaluator));
         };
-        return loop.run(items, at(body), filter === undefined ? undefined : at(filter));
+        const cost = loopCosts[name];
+        const out = loop.run({ items, body: at(body), filter: filter === undefined ? undefined : at(filter), cost, spend: meter.spend });
+        meter.spend(cost.result);
+        return out;
       },
     };
   };
 }
 
-function optionalMacro(name: string, flat: boolean): (call: MacroCall) => object {
+function optionalMacro(name: 'optMap' | 'optFlatMap', meter: Meter): (call: MacroCall) => object {
+  const flat = name === 'optFlatMap';
   return ({ args, receiver }) => {
     const variable = nodeName(args[0], name);
     const body = args[1] ?? receiver;
+    const form: MacroForm = { name, target: receiver, variable, body };
     let inner: Overlay | undefined;
     return {
-      children: [receiver, body],
-      typeCheck: (checker: Checker, _macro: object, context: Context): CelType => {
+      form,
+      typeCheck: (checker: Checker, _macro: object, context: Context): CelNodeType => {
         const type = checker.check(receiver, context);
         if (type.kind !== 'optional' && type.kind !== 'dyn') {
           throw checker.createError('optional_expected', `no such overload: ${type.name}.${name}`, receiver);
@@ -159,9 +162,15 @@ function optionalMacro(name: string, flat: boolean): (call: MacroCall) => object
         return flat ? result : checker.getType(`optional<${result.name}>`);
       },
       evaluate: (evaluator: Evaluator, _macro: object, context: Context): unknown => {
+        const before = meter.spent();
         const value = evaluator.run(receiver, context);
+        const receiverCost = meter.spent() - before;
         if (!(value instanceof Optional)) throw new CelValueError('no such overload');
+        // In both cases it has been asked for its value, and something optional is made unless the body does that.
+        meter.spend(flat && value.hasValue() ? 1 : 2);
         if (!value.hasValue() || inner === undefined) return Optional.none();
+        // cel-go evaluates the receiver anew for its value.
+        meter.spend(receiverCost + 1);
         const result = evaluator.run(body, inner.reuse(context).setIterValue(value.value(), evaluator));
         return flat ? result : Optional.of(result);
       },
@@ -170,136 +179,10 @@ function optionalMacro(name: string, flat: boolean): (call: MacroCall) => object
 }
 
 export function registerMacros({ define, meter }: Library): void {
-  for (const [name, loop] of Object.entries(loops)) {
-    define(`dyn.${name}(ast, ast, ast): dyn`, twoVariableMacro(name, loop, meter));
-    if (name.startsWith('transform')) define(`dyn.${name}(ast, ast, ast, ast): dyn`, twoVariableMacro(name, loop, meter));
+  for (const name of Object.keys(loops) as TwoVariableLoop[]) {
+    define(`dyn.${name}(ast, ast, ast): dyn`, twoVariableMacro(name, meter));
+    if (name.startsWith('transform')) define(`dyn.${name}(ast, ast, ast, ast): dyn`, twoVariableMacro(name, meter));
   }
-  define('optional.optMap(ast, ast): dyn', optionalMacro('optMap', false));
-  define('optional.optFlatMap(ast, ast): dyn', optionalMacro('optFlatMap', true));
-}
-
-interface Comprehension {
-  iterable: CelNode;
-  init: CelNode;
-  step: CelNode;
-}
-
-const isNode = (value: unknown): value is CelNode => typeof value === 'object' && value !== null && 'op' in value && 'meta' in value;
-
-/** The nodes directly below one, as they are evaluated: macros that expand stand for what they expand to. */
-function childrenOf(node: CelNode): CelNode[] {
-  const found: CelNode[] = [];
-  const collect = (value: unknown): void => {
-    if (isNode(value)) found.push(value);
-    else if (Array.isArray(value)) value.forEach(collect);
-  };
-  const { macro } = node.meta;
-  if (macro !== undefined) Object.values(macro).forEach(collect);
-  collect(node.args);
-  if (node.op === 'comprehension') Object.values(node.args as object).forEach(collect);
-  return found;
-}
-
-/**
- * Makes every loop of a checked expression spend as it goes round: as many units as its body has nodes. Gives the number of nodes.
- */
-export function meterLoops(root: CelNode, meter: Meter): number {
-  const seen = new Set<CelNode>();
-  const walk = (given: CelNode): number => {
-    const node = given.meta.alternate ?? given;
-    if (seen.has(node)) return 0;
-    seen.add(node);
-    let size = 1;
-    for (const child of childrenOf(node)) size += walk(child);
-    if (node.op === 'comprehension') {
-      const comprehension = node.args as Comprehension;
-      const { step } = comprehension;
-      const cost = Math.max(1, Math.min(size, 1000));
-      // The evaluator asks nothing but `evaluate` of a step; the rest is for those who walk the tree.
-      comprehension.step = {
-        op: 'metered',
-        args: step,
-        meta: {},
-        evaluate: (evaluator: Evaluator, _node: CelNode, context: Context) => {
-          meter.spend(cost);
-          return step.evaluate(evaluator, step, context);
-        },
-      } as unknown as CelNode;
-    }
-    return size;
-  };
-  return walk(root);
-}
-
-/** Whether an expression names a variable. */
-export function mentions(root: CelNode, variable: string): boolean {
-  const seen = new Set<CelNode>();
-  const walk = (node: CelNode): boolean => {
-    if (seen.has(node)) return false;
-    seen.add(node);
-    if (node.op === 'id' && node.args === variable) return true;
-    return childrenOf(node).some(walk) || (node.meta.alternate !== undefined && walk(node.meta.alternate));
-  };
-  return walk(root);
-}
-
-/** Whether an expression reads a field of a variable: `variable.field` or `variable.?field`. */
-export function selects(root: CelNode, variable: string, field: string): boolean {
-  const seen = new Set<CelNode>();
-  const walk = (node: CelNode): boolean => {
-    if (seen.has(node)) return false;
-    seen.add(node);
-    if (node.op === '.' || node.op === '.?') {
-      const [operand, name] = node.args as [CelNode, unknown];
-      if (operand.op === 'id' && operand.args === variable && name === field) return true;
-    }
-    return childrenOf(node).some(walk) || (node.meta.alternate !== undefined && walk(node.meta.alternate));
-  };
-  return walk(root);
-}
-
-/**
- * Changes a parsed expression before it is checked: calls of some methods go under another name (where the library's own form is not
- * good enough), and has() takes any selection, as in cel-go, not only chains of names.
- */
-export function adapt(root: CelNode, methods: Readonly<Record<string, string>>): void {
-  const seen = new Set<CelNode>();
-  const walk = (node: CelNode): void => {
-    if (seen.has(node)) return;
-    seen.add(node);
-    const call = node.args as unknown[];
-    if (node.op === 'rcall' && typeof call[0] === 'string' && Object.hasOwn(methods, call[0])) call[0] = methods[call[0]];
-    if (node.op === 'call' && call[0] === 'has') (node.meta as { macro: object }).macro = hasMacro((call[1] as CelNode[])[0] ?? node);
-    for (const child of childrenOf(node)) walk(child);
-    if (node.meta.alternate !== undefined) walk(node.meta.alternate);
-  };
-  walk(root);
-}
-
-interface FieldReader {
-  readonly debugType: (value: unknown) => {
-    readonly fieldLazy: (value: unknown, field: unknown, node: CelNode, evaluator: Evaluator) => unknown;
-  };
-}
-
-function hasMacro(selection: CelNode): object {
-  const operands = selection.args as [CelNode, string];
-  return {
-    children: [selection],
-    typeCheck: (checker: Checker, _macro: object, context: Context): CelType => {
-      if (selection.op !== '.' && selection.op !== '.?') {
-        throw checker.createError('invalid_macro_argument', 'invalid argument to has() macro', selection);
-      }
-      checker.check(selection, context);
-      return checker.getType('bool');
-    },
-    evaluate: (evaluator: Evaluator & FieldReader, _macro: object, context: Context): unknown => {
-      let value = evaluator.run(operands[0], context);
-      if (value instanceof Optional) {
-        if (!value.hasValue()) return false;
-        value = value.value();
-      }
-      return evaluator.debugType(value).fieldLazy(value, operands[1], selection, evaluator) !== undefined;
-    },
-  };
+  define('optional.optMap(ast, ast): dyn', optionalMacro('optMap', meter));
+  define('optional.optFlatMap(ast, ast): dyn', optionalMacro('optFlatMap', meter));
 }

@@ -41,6 +41,9 @@ function parseUrl(text: string): UrlParts | undefined {
   return { scheme: scheme.toLowerCase(), hostname, port: h[2] ?? '', path, query };
 }
 
+/** Whether a text is an absolute URI or an absolute path. */
+export const isRequestUri = (text: string): boolean => parseUrl(text) !== undefined;
+
 const bare = (hostname: string): string => (hostname.startsWith('[') ? hostname.slice(1, -1) : hostname);
 
 function queryMap(query: string): Record<string, unknown> {
@@ -65,7 +68,7 @@ function registerUrls({ define, environment }: Library): void {
       throw new CelValueError(`URL parse error during conversion from string: parse ${JSON.stringify(text)}: invalid URI for request`);
     return new Url(text, parts);
   });
-  define('isURL(string): bool', (text: string) => parseUrl(text) !== undefined);
+  define('isURL(string): bool', isRequestUri);
   define('kubernetes.URL.getScheme(): string', (u: Url) => u.parts.scheme);
   define('kubernetes.URL.getHost(): string', (u: Url) => (u.parts.port === '' ? u.parts.hostname : `${u.parts.hostname}:${u.parts.port}`));
   define('kubernetes.URL.getHostname(): string', (u: Url) => bare(u.parts.hostname));
@@ -83,6 +86,9 @@ class Ip {
   }
   toString(): string {
     return formatIp(this.address.family, this.address.value);
+  }
+  celSize(): number {
+    return this.address.family === 4 ? 4 : 16;
   }
   equals(other: unknown): boolean {
     return other instanceof Ip && other.address.family === this.address.family && other.address.value === this.address.value;
@@ -139,6 +145,9 @@ class Range {
   }
   toString(): string {
     return `${formatIp(this.address.family, this.address.value)}/${this.cidr.prefix}`;
+  }
+  celSize(): number {
+    return Math.ceil(this.cidr.prefix / 8);
   }
   equals(other: unknown): boolean {
     return other instanceof Range && other.toString() === this.toString();

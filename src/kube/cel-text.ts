@@ -6,6 +6,7 @@
 import { Optional } from '@marcbachmann/cel-js';
 import { RE2JS } from 're2js';
 import { CelValueError, celEqual, compareValues, defineNamespace, type Library } from './cel-library.ts';
+import { isRequestUri } from './cel-network.ts';
 import { formatText } from './cel-printf.ts';
 import { isDns1035Label, isDns1123Label, isDns1123Subdomain, isLabelValue, isQualifiedName } from './names.ts';
 
@@ -29,21 +30,16 @@ function patternCache(): (pattern: string) => RE2JS {
   };
 }
 
-const units = (text: string): number => 1 + Math.ceil(text.length / 256);
-
-function registerRegex({ define, meter }: Library): void {
+function registerRegex({ define }: Library): void {
   const compiled = patternCache();
   define('string.matchesRE2(string): bool', (text: string, pattern: string) => {
-    meter.spend(units(text));
     return compiled(pattern).matcher(text).find();
   });
   define('string.find(string): string', (text: string, pattern: string) => {
-    meter.spend(units(text));
     const matcher = compiled(pattern).matcher(text);
     return matcher.find() ? (matcher.group() ?? '') : '';
   });
   const findAll = (text: string, pattern: string, limit: number): string[] => {
-    meter.spend(units(text));
     const matcher = compiled(pattern).matcher(text);
     const out: string[] = [];
     while ((limit < 0 || out.length < limit) && matcher.find()) out.push(matcher.group() ?? '');
@@ -82,7 +78,7 @@ function quoted(text: string): string {
   return `"${Array.from(text, (c) => escapes[c] ?? c).join('')}"`;
 }
 
-function registerStrings({ define, meter, environment }: Library): void {
+function registerStrings({ define, environment }: Library): void {
   define('string.charAt(int): string', (text: string, index: bigint) => {
     const i = Number(index);
     const points = Array.from(text);
@@ -90,11 +86,9 @@ function registerStrings({ define, meter, environment }: Library): void {
     return points[i] ?? '';
   });
   define('string.replace(string, string): string', (text: string, from: string, to: string) => {
-    meter.spend(units(text));
     return replaceText(text, from, to, -1);
   });
   define('string.replace(string, string, int): string', (text: string, from: string, to: string, limit: bigint) => {
-    meter.spend(units(text));
     return replaceText(text, from, to, Number(limit));
   });
   define('string.reverse(): string', (text: string) => Array.from(text).reverse().join(''));
@@ -117,94 +111,106 @@ function sum(list: readonly unknown[]): unknown {
 const hasAdd = (v: unknown): v is { addDuration: (other: unknown) => unknown } =>
   typeof v === 'object' && v !== null && 'addDuration' in v && typeof v.addDuration === 'function';
 
-function registerLists({ define, meter }: Library): void {
+function registerLists({ define }: Library): void {
   const extreme = (list: readonly unknown[], sign: number, name: string): unknown => {
-    meter.spend(list.length);
     let found = list[0];
     if (found === undefined) throw new CelValueError(`${name} called on empty list`);
     for (const v of list) if (compareValues(v, found) * sign < 0) found = v;
     return found;
   };
   define('list<A>.isSorted(): bool', (list: readonly unknown[]) => {
-    meter.spend(list.length);
     return list.every((v, i) => i === 0 || compareValues(list[i - 1], v) <= 0);
   });
   define('list<A>.sum(): A', (list: readonly unknown[]) => {
-    meter.spend(list.length);
     return sum(list);
   });
   define('list<A>.min(): A', (list: readonly unknown[]) => extreme(list, 1, 'min'));
   define('list<A>.max(): A', (list: readonly unknown[]) => extreme(list, -1, 'max'));
   define('list<A>.indexOf(A): int', (list: readonly unknown[], value: unknown) => {
-    meter.spend(list.length);
     return BigInt(list.findIndex((v) => celEqual(v, value)));
   });
   define('list<A>.lastIndexOf(A): int', (list: readonly unknown[], value: unknown) => {
-    meter.spend(list.length);
     return BigInt(list.findLastIndex((v) => celEqual(v, value)));
   });
 }
 
-function registerSets({ define, meter, environment }: Library): void {
+function registerSets({ define, environment }: Library): void {
   defineNamespace(environment, 'sets');
   const contains = (list: readonly unknown[], sub: readonly unknown[]): boolean => {
-    meter.spend(list.length * sub.length);
     return sub.every((v) => list.some((w) => celEqual(v, w)));
   };
   type Lists = [object, readonly unknown[], readonly unknown[]];
   define('setsNamespace.contains(list, list): bool', (...[, a, b]: Lists) => contains(a, b));
   define('setsNamespace.equivalent(list, list): bool', (...[, a, b]: Lists) => contains(a, b) && contains(b, a));
   define('setsNamespace.intersects(list, list): bool', (...[, a, b]: Lists) => {
-    meter.spend(a.length * b.length);
     return a.some((v) => b.some((w) => celEqual(v, w)));
   });
 }
 
+type Problems = (text: string) => readonly string[];
+
+/** A check of texts, and how long the regular expression is that upstream has for it: what running it costs. */
+interface Format {
+  readonly problems: Problems;
+  readonly patternLength: number;
+}
+
 class NamedFormat {
   readonly name: string;
-  readonly problems: (text: string) => readonly string[];
-  constructor(name: string, problems: (text: string) => readonly string[]) {
+  readonly problems: Problems;
+  readonly patternLength: number;
+  constructor(name: string, format: Format) {
     this.name = name;
-    this.problems = problems;
+    this.problems = format.problems;
+    this.patternLength = format.patternLength;
+  }
+  equals(other: unknown): boolean {
+    return other instanceof NamedFormat && other.name === this.name;
   }
 }
 
 const matching =
-  (pattern: RegExp, message: string) =>
-  (text: string): readonly string[] =>
+  (pattern: RegExp, message: string): Problems =>
+  (text) =>
     pattern.test(text) ? [] : [message];
 /** Names made by generateName end in five more characters, so what comes before them may end in '-'. */
 const asPrefix =
-  (check: (text: string) => readonly string[]) =>
-  (text: string): readonly string[] =>
-    check(`${text.replace(/-$/, 'a')}`);
+  (check: Problems): Problems =>
+  (text) =>
+    check(text.replace(/-$/, 'a'));
 
-const formats: Readonly<Record<string, (text: string) => readonly string[]>> = {
-  dns1123Label: isDns1123Label,
-  dns1123Subdomain: isDns1123Subdomain,
-  dns1035Label: isDns1035Label,
-  dns1123LabelPrefix: asPrefix(isDns1123Label),
-  dns1123SubdomainPrefix: asPrefix(isDns1123Subdomain),
-  dns1035LabelPrefix: asPrefix(isDns1035Label),
-  qualifiedName: isQualifiedName,
-  labelValue: isLabelValue,
-  uri: (text) => (URL.canParse(text) || /^\/\S*$/.test(text) ? [] : ['invalid URI']),
-  uuid: matching(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i, 'does not match the UUID format'),
-  byte: matching(/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/, 'invalid base64'),
-  date: matching(/^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])$/, 'invalid date'),
-  datetime: (text) => (/^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d/.test(text) && !Number.isNaN(Date.parse(text)) ? [] : ['invalid datetime']),
+const uuid = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i;
+const byte = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{4})$/;
+const date = /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])$/;
+const datetime = /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d/;
+
+const formats: Readonly<Record<string, Format>> = {
+  dns1123Label: { problems: isDns1123Label, patternLength: 30 },
+  dns1123Subdomain: { problems: isDns1123Subdomain, patternLength: 60 },
+  dns1035Label: { problems: isDns1035Label, patternLength: 30 },
+  dns1123LabelPrefix: { problems: asPrefix(isDns1123Label), patternLength: 30 },
+  dns1123SubdomainPrefix: { problems: asPrefix(isDns1123Subdomain), patternLength: 60 },
+  dns1035LabelPrefix: { problems: asPrefix(isDns1035Label), patternLength: 30 },
+  qualifiedName: { problems: isQualifiedName, patternLength: 60 },
+  labelValue: { problems: isLabelValue, patternLength: 40 },
+  uri: { problems: (text) => (isRequestUri(text) ? [] : [`parse ${JSON.stringify(text)}: invalid URI for request`]), patternLength: 1000 },
+  uuid: { problems: matching(uuid, 'does not match the UUID format'), patternLength: 80 },
+  byte: { problems: matching(byte, 'invalid base64'), patternLength: 90 },
+  date: { problems: (text) => (date.test(text) && !Number.isNaN(Date.parse(text)) ? [] : ['invalid date']), patternLength: 70 },
+  datetime: { problems: (text) => (datetime.test(text) && !Number.isNaN(Date.parse(text)) ? [] : ['invalid datetime']), patternLength: 70 },
 };
 
 function registerFormats({ define, environment }: Library): void {
   environment.registerType('kubernetes.NamedFormat', NamedFormat as never);
+  environment.registerOperator('kubernetes.NamedFormat == kubernetes.NamedFormat', (a: NamedFormat, b: unknown) => a.equals(b));
   defineNamespace(environment, 'format');
-  for (const [name, problems] of Object.entries(formats)) {
-    const format = new NamedFormat(name, problems);
+  for (const [name, known] of Object.entries(formats)) {
+    const format = new NamedFormat(name, known);
     define(`formatNamespace.${name}(): kubernetes.NamedFormat`, () => format);
   }
   define('formatNamespace.named(string): optional<kubernetes.NamedFormat>', (_: object, name: string) => {
-    const problems = Object.hasOwn(formats, name) ? formats[name] : undefined;
-    return problems === undefined ? Optional.none() : Optional.of(new NamedFormat(name, problems));
+    const known = Object.hasOwn(formats, name) ? formats[name] : undefined;
+    return known === undefined ? Optional.none() : Optional.of(new NamedFormat(name, known));
   });
   define('kubernetes.NamedFormat.validate(string): optional<list<string>>', (format: NamedFormat, text: string) => {
     const found = format.problems(text);

@@ -19,15 +19,18 @@ const reserved = new Set(
   'true false null in as break const continue else for function if import let loop package namespace return var void while'.split(' '),
 );
 
+const plainName = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
 /** The name under which an expression reads a field: CEL's identifiers have fewer characters than JSON's keys. */
 export function celName(field: string): string | undefined {
   if (reserved.has(field)) return `__${field}__`;
+  if (plainName.test(field) && !field.includes('__')) return field;
   const escaped = field
     .replaceAll('__', '__underscores__')
     .replaceAll('.', '__dot__')
     .replaceAll('-', '__dash__')
     .replaceAll('/', '__slash__');
-  return /^[A-Za-z_][A-Za-z0-9_]*$/.test(escaped) ? escaped : undefined;
+  return plainName.test(escaped) ? escaped : undefined;
 }
 
 /** A JSON value without a schema: whole numbers are ints. Keys are as they are. */

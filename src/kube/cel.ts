@@ -3,8 +3,10 @@
  * library and its limits are in docs/adr/cel.md.
  */
 import { type ASTNode, Environment } from '@marcbachmann/cel-js';
+import { adapt, type CelNode, mentions, selects } from './cel-ast.ts';
 import { CelCostError, createMeter, type Define, defineNamespace, type Meter } from './cel-library.ts';
-import { adapt, type CelNode, mentions, meterLoops, registerMacros, selects } from './cel-macros.ts';
+import { registerMacros } from './cel-macros.ts';
+import { meterNodes } from './cel-metering.ts';
 import { registerNetwork } from './cel-network.ts';
 import { registerNumbers } from './cel-numbers.ts';
 import { registerText } from './cel-text.ts';
@@ -23,8 +25,6 @@ export interface CelScope {
   /** Functions beyond Kubernetes' own: `receiver.name(types): result`. */
   readonly define: Define;
   readonly declareConstant: (name: string, type: string, value: unknown) => void;
-  /** Counts work of functions that were defined here against the evaluation under way. Throws CelCostError. */
-  readonly spend: (units: number) => void;
   readonly compile: (expression: string, options?: CompileOptions) => Program;
   /** A scope that knows what this one knows; what is declared in one from then on is not in the other. */
   readonly clone: () => CelScope;
@@ -45,11 +45,8 @@ export class CelCompileError extends Error {
   }
 }
 
-export interface Evaluation {
-  readonly value: unknown;
-  /** What it cost, in units of a loop's steps. */
-  readonly cost: number;
-}
+/** What came of an evaluation, and what it cost in units of cel-go. `error`: CelCostError, or Error with CEL's text. */
+export type Outcome = { readonly cost: number } & ({ readonly value: unknown } | { readonly error: Error });
 
 export interface Program {
   readonly expression: string;
@@ -60,11 +57,10 @@ export interface Program {
   readonly selects: (variable: string, field: string) => boolean;
   /** The checked syntax tree. */
   readonly root: CelNode;
-  /**
-   * Throws CelCostError when it costs more than `budget`, Error with CEL's text when it cannot be evaluated. A handler that returns
-   * a promise makes `value` a promise.
-   */
-  readonly evaluate: (variables: Readonly<Record<string, unknown>>, budget?: number) => Evaluation;
+  /** Evaluates it within the cost that one call may have. */
+  readonly run: (variables: Readonly<Record<string, unknown>>) => Outcome;
+  /** The value. Throws CelCostError when it costs too much, Error with CEL's text when it cannot be evaluated. */
+  readonly evaluate: (variables: Readonly<Record<string, unknown>>) => unknown;
 }
 
 /** Kubernetes' CEL. One is enough for a process: scopes made from it share its tables. */
@@ -108,7 +104,6 @@ function createScope(environment: Environment, meter: Meter): CelScope {
       environment.registerConstant(name, type, value);
     },
     define: definer(environment),
-    spend: meter.spend,
     compile: (expression, options = {}) => compile(environment, meter, expression, options),
     clone: () => createScope(environment.clone(), meter),
   };
@@ -158,6 +153,9 @@ export const celTypeText = (type: string): string =>
     .replaceAll('>', ')')
     .replaceAll(/\bnull\b/g, 'null_type');
 
+/** What expressions hold that are changed before they are checked. */
+const adapted = /\b(?:matches|has)\b/;
+
 function compile(environment: Environment, meter: Meter, expression: string, options: CompileOptions): Program {
   if (expression.length > maxExpressionLength) throw new CelCompileError('compilation failed: expression is too long');
   let parsed: ReturnType<Environment['parse']>;
@@ -167,7 +165,7 @@ function compile(environment: Environment, meter: Meter, expression: string, opt
     throw new CelCompileError(compileMessage(error, expression));
   }
   const root = parsed.ast as ASTNode as unknown as CelNode;
-  adapt(root, { matches: 'matchesRE2' });
+  if (adapted.test(expression)) adapt(root, { matches: 'matchesRE2' });
   const checked = parsed.check();
   if (!checked.valid) throw new CelCompileError(compileMessage(checked.error, expression));
   const type = checked.type ?? 'dyn';
@@ -177,34 +175,32 @@ function compile(environment: Environment, meter: Meter, expression: string, opt
     const one = wanted.length === 1 ? wanted.join('') : `one of [${wanted.join(' ')}]`;
     throw new CelCompileError(`must evaluate to ${one} but got ${celTypeText(type)}`);
   }
-  const size = meterLoops(root, meter);
+  meterNodes(root, meter);
+  const run = (variables: Readonly<Record<string, unknown>>): Outcome => evaluate(parsed, meter, variables);
   return {
     expression,
     type,
     root,
-    mentions: (variable) => mentions(root, variable),
+    mentions: (variable) => expression.includes(variable) && mentions(root, variable),
     selects: (variable, field) => selects(root, variable, field),
-    evaluate: (variables, budget = perCallLimit) => evaluate(parsed, meter, size, variables, budget),
+    run,
+    evaluate: (variables) => {
+      const outcome = run(variables);
+      if ('error' in outcome) throw outcome.error;
+      return outcome.value;
+    },
   };
 }
 
-function evaluate(
-  parsed: ReturnType<Environment['parse']>,
-  meter: Meter,
-  size: number,
-  variables: Readonly<Record<string, unknown>>,
-  budget: number,
-): Evaluation {
-  const end = meter.start(budget);
+function evaluate(parsed: ReturnType<Environment['parse']>, meter: Meter, variables: Readonly<Record<string, unknown>>): Outcome {
+  const end = meter.start(perCallLimit);
+  const tooDear = (): Outcome => ({ error: new CelCostError(), cost: meter.spent() });
   try {
-    meter.spend(size);
     const value: unknown = parsed(variables);
     // An expression may have stepped over the error with || or &&.
-    if (meter.exceeded()) throw new CelCostError();
-    return { value, cost: meter.spent() };
+    return meter.exceeded() ? tooDear() : { value, cost: meter.spent() };
   } catch (error) {
-    if (meter.exceeded()) throw new CelCostError();
-    throw new Error(runtimeMessage(error), { cause: error });
+    return meter.exceeded() ? tooDear() : { error: new Error(runtimeMessage(error), { cause: error }), cost: meter.spent() };
   } finally {
     end();
   }

@@ -2,7 +2,7 @@
  * CEL in admission: the variables that policies and match conditions see, and the lazily evaluated variables of a policy
  * (k8s.io/apiserver pkg/admission/plugin/cel).
  */
-import { type Cel, CelCompileError, CelCostError, type CelScope, type CompileOptions, type Program, perCallLimit } from '#kube/cel.ts';
+import { type Cel, CelCompileError, type CelScope, type CompileOptions, type Program } from '#kube/cel.ts';
 import { celAny, type TypeBuilder, typeBuilder } from '#kube/cel-type.ts';
 import { namespaces } from '#kube/refs.ts';
 import type { Schema } from '#kube/schema.ts';
@@ -197,17 +197,10 @@ export function createPolicyScope(deps: ExpressionDeps, options: ScopeOptions): 
       let budget = 0;
       const values = { ...visible(request, deps, types), params: params === undefined ? null : celAny(params) };
       const run = (program: Program): unknown => {
-        let spent = perCallLimit;
-        try {
-          const { value, cost } = program.evaluate(all, perCallLimit);
-          spent = cost;
-          return value;
-        } catch (error) {
-          if (!(error instanceof CelCostError)) spent = 0;
-          throw error;
-        } finally {
-          budget -= spent;
-        }
+        const outcome = program.run(all);
+        budget -= outcome.cost;
+        if ('error' in outcome) throw outcome.error;
+        return outcome.value;
       };
       const variables = new Variables((name) => {
         const program = programs.get(name);

@@ -39,7 +39,7 @@ const why = (error: unknown): string => (error instanceof Error ? error.message 
 /** The value of an expression. Throws an Error that begins with what was evaluated. */
 function evaluate(what: string, program: Program, variables: Readonly<Record<string, unknown>>): unknown {
   try {
-    return program.evaluate(variables).value;
+    return program.evaluate(variables);
   } catch (error) {
     throw new Error(`oidc: error evaluating ${what}: ${why(error)}`, { cause: error });
   }

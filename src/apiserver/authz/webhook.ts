@@ -44,7 +44,7 @@ function matches(conditions: MatchConditions, attributes: AuthorizationAttribute
   let failure: unknown;
   for (const program of conditions.programs) {
     try {
-      if (program.evaluate({ request }).value !== true) return false;
+      if (program.evaluate({ request }) !== true) return false;
     } catch (error) {
       failure ??= new Error(`cel evaluation error: expression '${program.expression}' resulted in error: ${String(error)}`);
     }

@@ -1,10 +1,9 @@
 /** All that is wrong with a schema in a CustomResourceDefinition: validateCustomResourceDefinitionValidation of pkg/apis/apiextensions/validation. */
 import type { Cel } from '#kube/cel.ts';
-import { compileValidations } from '#kube/cel-validate.ts';
+import { ruleErrors } from '#kube/cel-rules.ts';
 import type { JSONSchemaProps } from '#kube/generated/apiextensions-v1.ts';
 import { definition } from '#kube/schema-registry.ts';
 import type { FieldError } from '#kube/status-error.ts';
-import { fieldInvalid } from '#kube/validation/field-error.ts';
 import { defaultErrors } from './defaults.ts';
 import { isConvertible, openApiErrors } from './openapi-rules.ts';
 import { customSchema } from './schema.ts';
@@ -18,16 +17,11 @@ export function schemaErrors(schema: JSONSchemaProps, path: string, cel: () => C
   if (structural.length > 0) return [...structural, ...general];
   const defaults = defaultErrors(customSchema(schema, false), path);
   if (defaults.length > 0 || general.length > 0) return [...defaults, ...general];
-  return ruleErrors(schema, path, cel);
+  return rulesErrors(schema, path, cel);
 }
 
-/** CEL rules that do not compile, or could cost far too much. */
-function ruleErrors(props: JSONSchemaProps, path: string, cel: () => Cel): FieldError[] {
+/** CEL rules that do not compile, or may cost too much. */
+function rulesErrors(props: JSONSchemaProps, path: string, cel: () => Cel): readonly FieldError[] {
   if (!JSON.stringify(props).includes('x-kubernetes-validations')) return [];
-  const { errors } = compileValidations(cel(), customSchema(props, false), (name) => definition(name) ?? {});
-  return errors.map((e) =>
-    e.forbidden === true
-      ? { field: `${path}.${e.field}`, type: 'FieldValueForbidden', message: `Forbidden: ${e.message}` }
-      : fieldInvalid(`${path}.${e.field}`, e.value, e.message),
-  );
+  return ruleErrors(cel(), customSchema(props, false), (name) => definition(name) ?? {}, path);
 }
