@@ -1,14 +1,31 @@
 /** Upstream's tests of test/e2e/apimachinery, step by step, against one server. docs/conformance.md lists them all. */
 import { serverSideApply } from './apimachinery/apply.ts';
 import { chunking } from './apimachinery/chunking.ts';
+import { crdConversion } from './apimachinery/crd_conversion.ts';
+import { customResourceDefinitions } from './apimachinery/custom_resource_definition.ts';
 import { discovery } from './apimachinery/discovery.ts';
 import { fieldValidation } from './apimachinery/field_validation.ts';
 import { namespaces } from './apimachinery/namespace.ts';
 import { server } from './apimachinery/server.ts';
 import { tableConversion } from './apimachinery/table_conversion.ts';
 import { watchers } from './apimachinery/watch.ts';
+import { admissionWebhooks } from './apimachinery/webhook.ts';
 import { useCluster } from './cluster.ts';
+import { useHooks } from './hooks.ts';
 
 const cluster = useCluster('--disable-agent');
+const hooks = useHooks(cluster);
 
-for (const walk of [serverSideApply, chunking, discovery, fieldValidation, namespaces, server, tableConversion, watchers]) walk(cluster);
+for (const walk of [
+  serverSideApply,
+  chunking,
+  customResourceDefinitions,
+  discovery,
+  fieldValidation,
+  namespaces,
+  server,
+  tableConversion,
+  watchers,
+])
+  walk(cluster);
+for (const walk of [admissionWebhooks, crdConversion]) walk(cluster, hooks);

@@ -57,12 +57,13 @@ function clientForm(request: SubresourceRequest): { readonly websocket: string }
 
 async function run(action: 'exec' | 'attach', request: SubresourceRequest, tunnel: Tunnel): Promise<ApiResponse> {
   const { query, signal } = request.request;
+  const streams = streamsOf(query);
+  // As upstream, admission sees what was asked for before anybody looks whether it can be done.
+  await request.admit('CONNECT', undefined, optionsOf(action, query, streams));
   const { pod, node } = podTarget(request);
   const container = containerOf(pod, query.get('container') ?? '');
-  const streams = streamsOf(query);
   if (action === 'exec' && query.getAll('command').length === 0) throw badRequest('you must specify a command for the container');
   const form = clientForm(request);
-  await request.admit('CONNECT', undefined, optionsOf(action, query, container, streams));
   const connection = await tunnel.dialNode(node, signal);
   const path = nodePath(action, request, container, streams);
   const answer: NodeResponse = await connection.request({ ':method': 'POST', ':path': path }, { endStream: false, signal });
@@ -90,9 +91,15 @@ async function run(action: 'exec' | 'attach', request: SubresourceRequest, tunne
   };
 }
 
-function optionsOf(action: 'exec' | 'attach', query: URLSearchParams, container: string, streams: Streams) {
+function optionsOf(action: 'exec' | 'attach', query: URLSearchParams, streams: Streams) {
   const kind = action === 'exec' ? 'PodExecOptions' : 'PodAttachOptions';
-  return { kind, apiVersion: 'v1', ...streams, container, ...(action === 'exec' ? { command: query.getAll('command') } : {}) };
+  return {
+    kind,
+    apiVersion: 'v1',
+    ...streams,
+    container: query.get('container') ?? '',
+    ...(action === 'exec' ? { command: query.getAll('command') } : {}),
+  };
 }
 
 const subresource = (action: 'exec' | 'attach', tunnel: Tunnel): SubresourceDef => ({

@@ -93,12 +93,13 @@ function dialer(request: SubresourceRequest, node: string, tunnel: Tunnel): Dial
 
 async function portForward(request: SubresourceRequest, tunnel: Tunnel): Promise<ApiResponse> {
   const { headers, query, upgrade } = request.request;
+  const ports = query.getAll('ports').flatMap((p) => p.split(','));
+  // As upstream, admission sees what was asked for before anybody looks whether it can be done.
+  await request.admit('CONNECT', undefined, { kind: 'PodPortForwardOptions', apiVersion: 'v1', ports });
   const { node } = podTarget(request);
   const kind = headers['upgrade']?.toLowerCase();
   if (upgrade !== true) throw badRequest('Upgrade request required');
   const dial = dialer(request, node, tunnel);
-  const ports = query.getAll('ports').flatMap((p) => p.split(','));
-  await request.admit('CONNECT', undefined, { kind: 'PodPortForwardOptions', apiVersion: 'v1', ports });
   // Says at once when the node is not there, rather than at the first connection.
   await tunnel.dialNode(node, request.request.signal);
   if (kind === 'spdy/3.1') {
