@@ -210,6 +210,38 @@ test('all that is wrong with a definition is told at once, also where nothing is
   );
 });
 
+test('formats of texts that nobody checks are warned of, those of numbers are not', async () => {
+  const t = await startTestServer(builtinKinds);
+  const [version] = definition().spec.versions;
+  const fields = {
+    a: { type: 'string', format: 'phone' },
+    b: { type: 'integer', format: 'int64' },
+    c: { type: 'string', format: 'date-time' },
+  };
+  const odd = { ...version, schema: { openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', properties: fields } } } } };
+  const made = await t.call('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', {
+    ...definition(),
+    spec: { ...definition().spec, versions: [odd] },
+  });
+  expect(made.warnings).toEqual(['unrecognized format "phone"']);
+});
+
+test('a scale of replicas that are not there is no scale', async () => {
+  const { client, call } = await start();
+  await client.create(crontab, cron({ cronSpec: '* * * * *' }));
+  const path = '/apis/stable.example.com/v1/namespaces/default/crontabs/a/scale';
+  expect(await call('GET', path)).toMatchObject({
+    status: 500,
+    object: { message: 'Internal error occurred: the spec replicas field ".spec.replicas" does not exist' },
+  });
+  const merge = { 'content-type': 'application/merge-patch+json' };
+  expect(await call('PATCH', path, { metadata: {} }, merge)).toMatchObject({
+    status: 400,
+    object: { message: 'the spec replicas field ".spec.replicas" cannot be empty' },
+  });
+  expect(await call('PATCH', path, { spec: { replicas: 2 } }, merge)).toMatchObject({ status: 200, object: { spec: { replicas: 2 } } });
+});
+
 test('a column whose path cannot be read leaves the table to name and age', async () => {
   const [version] = definition().spec.versions;
   const t = await startTestServer(builtinKinds);

@@ -4,7 +4,8 @@ import { jsonEqual } from '#kube/json-value.ts';
 import type { Schema } from '#kube/schema.ts';
 import type { FieldError } from '#kube/status-error.ts';
 import { fieldInvalid } from '#kube/validation/field-error.ts';
-import { schemaProblems } from './validate.ts';
+import { embeddedErrors } from './embedded.ts';
+import { valueErrors } from './schema-values.ts';
 
 /** Checks every default below a structural schema. */
 export function defaultErrors(schema: Schema, path: string): FieldError[] {
@@ -25,9 +26,8 @@ function errorsOf(schema: Schema, value: unknown, field: string): FieldError[] {
   const holder: Schema = { type: 'object', custom: true, properties: { value: schema } };
   const pruned = pruneValue(holder, { value }) as { readonly value?: unknown };
   if (value !== null && !jsonEqual(pruned.value, value)) return [fieldInvalid(field, value, 'must not have unknown fields')];
-  return schemaProblems({ type: 'object', properties: { value: schema } }, { value }).map((e) => ({
-    ...e,
-    field: `${field}${e.field.slice('value'.length)}`,
-    message: e.message.replaceAll('value in body ', ' in body ').replaceAll('value.', ''),
-  }));
+  return [
+    ...embeddedErrors(holder, { value }).map((e) => ({ ...e, field: `${field}${e.field.slice('value'.length)}` })),
+    ...valueErrors(schema, value, field),
+  ];
 }

@@ -16,7 +16,7 @@ import { lazy } from '#lib/lazy.ts';
 import { parseJsonPath } from './json-path.ts';
 import { customSchema, metadataSchema } from './schema.ts';
 import type { SchemaShelf } from './schema-shelf.ts';
-import { validateCustom } from './validate.ts';
+import { validateCustom, validateCustomStatus } from './validate.ts';
 import type { ConvertObjects } from './webhook-converter.ts';
 
 /** What the kinds of one definition are made from. */
@@ -93,8 +93,8 @@ function kindOf(crd: CustomResourceDefinition, v: CustomResourceDefinitionVersio
   const { name: version } = v;
   const storage = versions.find((s) => s.storage)?.name ?? '';
   const hasStatus = v.subresources?.status !== undefined;
-  const validate = (object: KubeObject, old?: KubeObject) => validateCustom(schemas(version), object, old);
   const scale = v.subresources?.scale;
+  const validate = (object: KubeObject, old?: KubeObject) => validateCustom(schemas(version), scale, object, old);
   return {
     ref: refOf(crd, v.name),
     get schema() {
@@ -118,7 +118,7 @@ function kindOf(crd: CustomResourceDefinition, v: CustomResourceDefinitionVersio
     warnings: finalizerWarnings,
     validate: (object) => validate(object),
     validateUpdate: (object, old) => validate(object, old),
-    validateStatusUpdate: (object, old) => validate(object, old),
+    validateStatusUpdate: (object, old) => validateCustomStatus(schemas(version), scale, object, old),
     selectableFields: Object.fromEntries((v.selectableFields ?? []).map((f) => selectable(f.jsonPath))),
     table: tableOf(v),
     ...(scale === undefined ? {} : { scale: scaleOf(scale.specReplicasPath, scale.statusReplicasPath, scale.labelSelectorPath) }),

@@ -28,7 +28,7 @@ const rules = { errors: [], hasRules: false, validate: () => [] };
 const object = (spec: Record<string, unknown>): KubeObject =>
   ({ kind: 'K', apiVersion: 'g/v1', metadata: { name: 'x' }, spec }) as unknown as KubeObject;
 const fields = (spec: Record<string, unknown>, old?: Record<string, unknown>): string[] =>
-  validateCustom({ schema, metadata: undefined, rules: () => rules }, object(spec), old && object(old)).map((e) => e.field);
+  validateCustom({ schema, metadata: undefined, rules: () => rules }, undefined, object(spec), old && object(old)).map((e) => e.field);
 
 const must = { must: 'x' };
 

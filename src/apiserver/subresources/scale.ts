@@ -107,6 +107,8 @@ async function handle(r: VerbRequest, scale: ScaleDef): Promise<ApiResponse> {
   if (r.info.verb === 'get') {
     const entry = readEntry(r.core, r.resource.def, r.info.namespace, r.info.name);
     if (entry === undefined) throw notFound(r.resource.def.ref, r.info.name);
+    if (r.resource.custom && (await hasNoReplicas(r, entry, scale)))
+      throw new StatusError('InternalError', `Internal error occurred: the spec replicas field "${scale.specReplicasPath}" does not exist`);
     return await answer(entry);
   }
   const type = r.info.verb === 'patch' ? patchTypeOf(r.request, false) : undefined;
@@ -126,6 +128,12 @@ async function handle(r: VerbRequest, scale: ScaleDef): Promise<ApiResponse> {
   return await answer(entry);
 }
 
+/** Custom resources need not say how many replicas they want: upstream's ScaleREST of pkg/registry/customresource then knows no scale. */
+async function hasNoReplicas(r: VerbRequest, entry: CachedEntry, scale: ScaleDef): Promise<boolean> {
+  await convertAhead(r.resource.def, [entry], r.request.signal);
+  return valueAt(viewOf(r.resource.def).object(entry), scale.specReplicasPath) === undefined;
+}
+
 /** Gives the object that is to be written. */
 type WantedObject = (current: Stored) => Draft | Promise<Draft>;
 
@@ -140,6 +148,9 @@ function patchedScale(r: VerbRequest, scale: ScaleDef, type: PatchType, paramete
   if (type === 'apply') return async (current) => await appliedReplicas(r, scale, current, value, parameters.force === true);
   return (current) => {
     const patched = applyPatch(type, scaleOf(current, scale), value, scaleKind);
+    const said = valueAt(patched, 'spec.replicas') ?? valueAt(current, scale.specReplicasPath);
+    if (r.resource.custom && said === undefined)
+      throw new StatusError('BadRequest', `the spec replicas field "${scale.specReplicasPath}" cannot be empty`);
     return withReplicas(r, current, draftOf(scaleKind, patched, parameters.fieldValidation, r.warnings));
   };
 }

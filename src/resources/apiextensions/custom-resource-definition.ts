@@ -1,3 +1,4 @@
+import { unknownFormats } from '#kube/crd/formats.ts';
 import { validateCrdStatusUpdate } from '#kube/crd/validation.ts';
 import type { CustomResourceDefinition } from '#kube/generated/apiextensions-v1.ts';
 import { customResourceDefinitions } from '#kube/refs.ts';
@@ -15,6 +16,12 @@ function noteStoredVersion(object: Mutable<CustomResourceDefinition>): void {
 export const customResourceDefinitionKind = defineKind(customResourceDefinitions, {
   // The rest is checked by the API server's hooks, which compile the schemas.
   validateStatusUpdate: validateCrdStatusUpdate,
+  warnings: ({ spec }) => {
+    const schemas = spec.versions.flatMap((v) => v.schema?.openAPIV3Schema ?? []);
+    return [...new Set(schemas.flatMap((schema) => [...unknownFormats(schema)]))].map(
+      (format) => `unrecognized format ${JSON.stringify(format)}`,
+    );
+  },
   hasStatus: true,
   statusKeepsMetadata: 'all',
   generation: 'spec',
