@@ -155,18 +155,34 @@ const forbiddenProfile =
 const seccompOf = (s: SecurityContext | PodSecurityContext | undefined): string => s?.seccompProfile?.type ?? '';
 const appArmorOf = (s: SecurityContext | PodSecurityContext | undefined): string => s?.appArmorProfile?.type ?? '';
 
-const appArmorAnnotations: Check = ({ metadata }) => {
+/** Annotations that set AppArmor profiles other than the runtime's own and those of the node, as key="value". */
+function appArmorAnnotations({ metadata }: PodUnderCheck): string[] {
   const prefix = 'container.apparmor.security.beta.kubernetes.io/';
   const fine = (v: string): boolean => v === '' || v === 'runtime/default' || v.startsWith('localhost/');
   const bad = Object.entries(metadata.annotations ?? {}).filter(([k, v]) => k.startsWith(prefix) && !fine(v));
-  if (bad.length === 0) return undefined;
-  const text = bad.map(([k, v]) => `${k}=${JSON.stringify(v)}`).sort();
-  return { reason: plural(bad.length, 'forbidden AppArmor profile', 'forbidden AppArmor profiles'), detail: text.join(', ') };
-};
+  return bad.map(([k, v]) => `${k}=${JSON.stringify(v)}`).sort();
+}
 
-export const appArmor: Check = (pod) =>
-  forbiddenProfile('forbidden AppArmor profile', 'securityContext.appArmorProfile.type', appArmorOf, (v) => v !== 'Unconfined')(pod) ??
-  appArmorAnnotations(pod);
+export const appArmor: Check = (pod) => {
+  const { spec } = pod;
+  const wrong = (s: SecurityContext | PodSecurityContext | undefined): boolean => appArmorOf(s) === 'Unconfined';
+  const names = containersOf(spec)
+    .filter((c) => wrong(c.securityContext))
+    .map((c) => c.name);
+  const annotations = appArmorAnnotations(pod);
+  const who = [
+    ...(wrong(spec.securityContext) ? ['pod'] : []),
+    ...(names.length > 0 ? [named(names)] : []),
+    ...(annotations.length > 0 ? [plural(annotations.length, 'annotation', 'annotations')] : []),
+  ];
+  if (who.length === 0) return undefined;
+  const values = [...(wrong(spec.securityContext) || names.length > 0 ? ['Unconfined'] : []), ...annotations];
+  return {
+    reason: plural(values.length, 'forbidden AppArmor profile', 'forbidden AppArmor profiles'),
+    // Upstream puts quotes around the annotations as they are.
+    detail: `${who.join(' and ')} must not set AppArmor profile type to ${values.map((v) => `"${v}"`).join(', ')}`,
+  };
+};
 
 export const hostProcess: Check = ({ spec }) => {
   const pod = spec.securityContext?.windowsOptions?.hostProcess === true;
@@ -177,15 +193,19 @@ export const hostProcess: Check = ({ spec }) => {
   return { reason: 'hostProcess', detail: `${setters(pod, names)} must not set securityContext.windowsOptions.hostProcess=true` };
 };
 
+/** The hosts that the probes and hooks of a container name. */
+const handlerHosts = (c: Container): readonly string[] =>
+  [c.livenessProbe, c.readinessProbe, c.startupProbe, c.lifecycle?.postStart, c.lifecycle?.preStop]
+    .flatMap((handler) => [handler?.httpGet?.host ?? '', handler?.tcpSocket?.host ?? ''])
+    .filter((host) => host !== '');
+
 export const hostProbes: Check = ({ spec }) => {
-  const bad = containersOf(spec).filter((c) =>
-    [c.livenessProbe, c.readinessProbe, c.startupProbe, c.lifecycle?.postStart, c.lifecycle?.preStop].some(
-      (h) => (h?.httpGet?.host ?? '') !== '' || (h?.tcpSocket?.host ?? '') !== '',
-    ),
-  );
+  const bad = containersOf(spec).filter((c) => handlerHosts(c).length > 0);
   if (bad.length === 0) return undefined;
-  const names = bad.map((c) => c.name);
-  return { reason: 'probe or lifecycle host', detail: `${named(names)} ${plural(names.length, 'uses', 'use')} probe or lifecycle host` };
+  const names = unique(bad.map((c) => c.name));
+  const hosts = unique(bad.flatMap(handlerHosts));
+  const what = plural(hosts.length, 'probe or lifecycle host', 'probe or lifecycle hosts');
+  return { reason: 'probe or lifecycle host', detail: `${named(names)} ${plural(names.length, 'uses', 'use')} ${what} ${quoted(hosts)}` };
 };
 
 const restrictedVolumeTypes = new Set(
@@ -194,10 +214,10 @@ const restrictedVolumeTypes = new Set(
 
 export const restrictedVolumes: Check = ({ spec }) => {
   const bad = (spec.volumes ?? [])
-    .map((v) => ({ name: v.name, type: Object.keys(v).find((k) => k !== 'name' && !restrictedVolumeTypes.has(k)) }))
-    .filter((v) => v.type !== undefined);
+    .map((v) => ({ name: v.name, types: Object.keys(v).filter((k) => k !== 'name') }))
+    .filter((v) => !v.types.some((type) => restrictedVolumeTypes.has(type)));
   if (bad.length === 0) return undefined;
-  const types = unique(bad.map((v) => v.type ?? ''));
+  const types = unique(bad.map((v) => v.types[0] ?? 'unknown'));
   const uses = `${plural(bad.length, 'volume', 'volumes')} ${quoted(bad.map((v) => v.name))} ${plural(bad.length, 'uses', 'use')}`;
   return {
     reason: 'restricted volume types',
