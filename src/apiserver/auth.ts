@@ -147,7 +147,7 @@ export function createAuth(keys: AuthKeys, options: AuthOptions, deps: AuthDeps)
   const { clock, log, store } = deps;
   const audiences = options.audiences ?? options.issuers;
   const anonymousPaths = options.anonymousPaths ?? [];
-  const legacy = legacyTokens(store, clock, log);
+  const legacy = legacyTokens(store, deps.cache, clock, log);
   const tokenOptions: TokenOptions = { issuers: options.issuers, audiences, keys: signingKeys(keys), legacyUsed: legacy.used };
   const outside = { clock, log, fetch: httpsFetch };
   const issuers = changingIssuers(options.oidc ?? [], outside);
@@ -191,6 +191,7 @@ export function createAuth(keys: AuthKeys, options: AuthOptions, deps: AuthDeps)
     signers: certificateSigners(keys),
     start: async (hooks) => {
       tasks.spawn(passwords.run);
+      tasks.spawn(legacy.run);
       const trust = { clientCa: keys.clientCa().certPem, requestHeaderCa: keys.requestHeaderCa(), allowedNames: proxyNames };
       await Promise.all([
         hooks.run('rbac/bootstrap-roles', authorization.start),

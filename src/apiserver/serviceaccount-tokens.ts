@@ -40,7 +40,7 @@ export interface TokenOptions {
   readonly audiences: readonly string[];
   /** Read at each use: keys may be rotated while running. */
   readonly keys: () => SigningKeys;
-  /** Told of each good token that comes from a Secret. */
+  /** Told of each use of a token that comes from a Secret. */
   readonly legacyUsed?: (secret: Secret) => void;
 }
 
@@ -189,8 +189,9 @@ function legacyUser(token: string, payload: JWTPayload, reader: Reader, now: num
   if (Buffer.from(secret.data?.['token'] ?? '', 'base64').toString('utf8') !== token)
     throw new Error('service account token has been invalidated: its secret holds another token');
   mustExist('service account', reader.get(serviceAccounts, namespace, name), uid, now);
-  checkLegacySecret(secret, name);
+  // Also that of one which is no longer good: somebody misses it.
   options.legacyUsed?.(secret);
+  checkLegacySecret(secret, name);
   return { name: payload.sub, uid, groups: serviceAccountGroups(namespace) };
 }
 

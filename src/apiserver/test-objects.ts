@@ -4,6 +4,7 @@ import type { KubeObject, Stored } from '#kube/object.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
 import { memoryLogger } from '#platform/log.ts';
 import { realRandom } from '#platform/random.ts';
+import type { WatchCache } from '#store/contract.ts';
 import { createMemoryStore } from '#store/drivers/memory/memory-store.ts';
 import { createWatchCache } from '#store/watch-cache.ts';
 import type { ObjectStore } from './contract.ts';
@@ -14,6 +15,7 @@ import { createEntry, encodeLocal, updateEntry } from './storage.ts';
 import { presentStored, viewOf } from './view.ts';
 
 export interface TestObjects extends ObjectStore {
+  readonly cache: WatchCache;
   /** Puts an object as it is, over one of its name; it gets a uid and a date where it has none. */
   readonly put: (object: KubeObject & Readonly<Record<string, unknown>>) => Promise<Stored>;
   readonly drop: (kind: string, namespace: string, name: string) => Promise<void>;
@@ -26,6 +28,7 @@ export async function testObjects(kinds: readonly KindDef[]): Promise<TestObject
   const store = createObjectStore({ cache, registry, clock, random: realRandom });
   return {
     ...store,
+    cache,
     put: async (object) => {
       const { name = '', namespace = '' } = object.metadata;
       const def = kinds.find(

@@ -23,6 +23,8 @@ export interface ControllerConfig {
   readonly csrSigners: readonly CsrSigner[];
   /** Makes the token of a legacy kubernetes.io/service-account-token secret. */
   readonly legacyToken?: (request: LegacyTokenRequest) => Promise<string>;
+  /** --legacy-service-account-token-clean-up-period. Default: a year. */
+  readonly legacyTokenCleanUpMs?: number;
 }
 
 export interface CsrSigner {

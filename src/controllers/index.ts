@@ -11,6 +11,7 @@ import { endpointsController } from './endpoints.ts';
 import { ephemeralVolumeController } from './ephemeral-volume.ts';
 import { garbageCollector } from './garbage-collector.ts';
 import { jobController } from './job.ts';
+import { legacyTokenCleaner } from './legacy-token-cleaner.ts';
 import { namespaceController } from './namespace.ts';
 import { nodeIpamController } from './node-ipam.ts';
 import { nodeLifecycleController } from './node-lifecycle.ts';
@@ -31,6 +32,7 @@ export const controllers: readonly ControllerDef[] = [
   serviceAccountController,
   rootCaController,
   tokensController,
+  legacyTokenCleaner,
   certificateController,
   nodeIpamController,
   nodeLifecycleController,

@@ -1,15 +1,13 @@
 /** Fills secrets of type kubernetes.io/service-account-token: k8s.io/kubernetes pkg/controller/serviceaccount/tokens_controller.go. */
 import { createReconciler, type Requeue } from '#client/reconciler.ts';
 import type { Secret } from '#kube/generated/core-v1.ts';
+import { accountNameAnnotation, accountTokenType, accountUidAnnotation } from '#kube/legacy-token.ts';
 import { objectKey, type Stored } from '#kube/object.ts';
 import { secrets, serviceAccounts } from '#kube/refs.ts';
 import { isStatus } from '#kube/status-error.ts';
 import type { ControllerDef, ControllerDeps } from './controller.ts';
 
 const name = 'tokens-controller';
-const tokenType = 'kubernetes.io/service-account-token';
-const accountAnnotation = 'kubernetes.io/service-account.name';
-const uidAnnotation = 'kubernetes.io/service-account.uid';
 const accountIndex = 'service account';
 /** An account that is not there yet may be on its way: its secret is deleted only after this time. */
 const graceMs = 10_000;
@@ -18,16 +16,16 @@ function create({ client, informers, clock, log, config }: ControllerDeps) {
   const makeToken = config.legacyToken;
   if (makeToken === undefined) return [];
   const accounts = informers.informer(serviceAccounts);
-  const all = informers.informer(secrets, { fieldSelector: `type=${tokenType}` });
-  all.addIndex(accountIndex, (secret) => [`${secret.metadata.namespace}/${secret.metadata.annotations?.[accountAnnotation] ?? ''}`]);
+  const all = informers.informer(secrets, { fieldSelector: `type=${accountTokenType}` });
+  all.addIndex(accountIndex, (secret) => [`${secret.metadata.namespace}/${secret.metadata.annotations?.[accountNameAnnotation] ?? ''}`]);
   const missingSince = new Map<string, number>();
 
   const fill = async (secret: Stored<Secret>, uid: string, signal: AbortSignal): Promise<void> => {
     const { namespace = '', annotations = {} } = secret.metadata;
-    const account = annotations[accountAnnotation] ?? '';
+    const account = annotations[accountNameAnnotation] ?? '';
     const data: Record<string, string> = { ...secret.data };
     const encode = (text: string): string => Buffer.from(text).toString('base64');
-    let changed = annotations[uidAnnotation] === undefined;
+    let changed = annotations[accountUidAnnotation] === undefined;
     for (const [key, value] of [
       ['ca.crt', config.rootCa],
       ['namespace', namespace],
@@ -42,7 +40,7 @@ function create({ client, informers, clock, log, config }: ControllerDeps) {
       changed = true;
     }
     if (!changed) return;
-    const metadata = { ...secret.metadata, annotations: { ...annotations, [uidAnnotation]: uid } };
+    const metadata = { ...secret.metadata, annotations: { ...annotations, [accountUidAnnotation]: uid } };
     await client.update(secrets, { ...secret, metadata, data }, { signal });
   };
 
@@ -53,8 +51,8 @@ function create({ client, informers, clock, log, config }: ControllerDeps) {
       return undefined;
     }
     const { namespace = '', annotations = {}, name: secretName } = secret.metadata;
-    const account = accounts.get(`${namespace}/${annotations[accountAnnotation] ?? ''}`);
-    const uid = annotations[uidAnnotation];
+    const account = accounts.get(`${namespace}/${annotations[accountNameAnnotation] ?? ''}`);
+    const uid = annotations[accountUidAnnotation];
     if (account !== undefined && (uid === undefined || uid === account.metadata.uid)) {
       missingSince.delete(key);
       await fill(secret, account.metadata.uid, signal);

@@ -1,10 +1,10 @@
 /** What a node may put into the mirror pods of its static pods. */
 import type { Pod } from '#kube/generated/core-v1.ts';
+import { referencedConfigMaps, referencedSecrets } from '#kube/pod-references.ts';
 import { nodes } from '#kube/refs.ts';
 import { notFound } from '#kube/status-error.ts';
 import type { AdmissionRequest, ObjectReader } from '../contract.ts';
 import { denied, mirrorPodAnnotation, objectAs } from './attributes.ts';
-import { referencedConfigMaps, referencedSecrets } from './pod-references.ts';
 
 function checkOwner(r: AdmissionRequest, node: string, objects: Pick<ObjectReader, 'get'>): void {
   const owners = r.object?.metadata.ownerReferences ?? [];

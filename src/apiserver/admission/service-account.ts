@@ -4,12 +4,12 @@
  */
 import type { Container, Pod, PodSpec, ServiceAccount, Volume, VolumeMount } from '#kube/generated/core-v1.ts';
 import type { Stored } from '#kube/object.ts';
+import { referencedSecrets } from '#kube/pod-references.ts';
 import { serviceAccounts } from '#kube/refs.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Random } from '#platform/random.ts';
 import type { AdmissionPlugin, AdmissionRequest, ObjectReader } from '../contract.ts';
 import { denied, isPod, mirrorPodAnnotation, objectAs } from './attributes.ts';
-import { referencedSecrets } from './pod-references.ts';
 
 const tokenMountPath = '/var/run/secrets/kubernetes.io/serviceaccount';
 const volumePrefix = 'kube-api-access-';

@@ -1,6 +1,7 @@
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { SignJWT } from 'jose';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { trackingConfigMap } from '#kube/legacy-token.ts';
 import { configMaps, secrets } from '#kube/refs.ts';
 import { type ExtendedUsageName, firstCertificate, issueCertificate } from '#lib/x509.ts';
 import { certificatesOf } from '#lib/x509-chain.ts';
@@ -297,7 +298,7 @@ test('a legacy token is good while its secret holds it', async () => {
 
 test('the use of a legacy token is noted on its secret once a day, and one that was marked invalid is refused', async () => {
   const context = await setUp();
-  const legacy = legacyTokens(context.objects, context.clock, memoryLogger());
+  const legacy = legacyTokens(context.objects, context.objects.cache, context.clock, memoryLogger());
   const options = { ...context.tokenOptions, legacyUsed: legacy.used };
   const { sa } = await account(context);
   const token = await signLegacyToken({ namespace: 'ns', serviceAccount: { name: 'sa', uid: sa.metadata.uid }, secretName: 's' }, options);
@@ -316,10 +317,39 @@ test('the use of a legacy token is noted on its secret once a day, and one that 
   expect(context.objects.get(secrets, 'ns', 's')?.metadata.labels).toEqual({ 'kubernetes.io/legacy-token-last-used': '2026-01-01' });
   await put({ 'kubernetes.io/legacy-token-invalid-since': '2026-01-01' });
   await expect(ask()).rejects.toThrow('has been marked invalid');
-  await legacy.start();
-  expect(context.objects.get(configMaps, 'kube-system', 'kube-apiserver-legacy-service-account-token-tracking')?.data).toEqual({
-    since: '2026-01-01',
+  await context.clock.advance(1);
+  // Somebody misses it.
+  expect(context.objects.get(secrets, 'ns', 's')?.metadata.labels).toEqual({
+    'kubernetes.io/legacy-token-invalid-since': '2026-01-01',
+    'kubernetes.io/legacy-token-last-used': '2026-01-01',
   });
+});
+
+test('since when the use of legacy tokens is tracked is noted, and noted again when the note is spoilt or gone', async () => {
+  const { objects, clock } = await setUp();
+  const legacy = legacyTokens(objects, objects.cache, clock, memoryLogger());
+  const since = () => objects.get(configMaps, 'kube-system', trackingConfigMap)?.data?.['since'];
+  const note = (text: string) =>
+    objects.put({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: trackingConfigMap, namespace: 'kube-system' },
+      data: { since: text },
+    });
+  await note('some day');
+  await legacy.start();
+  expect(since()).toBe('2026-01-01');
+  await note('2025-01-01');
+  await legacy.start();
+  expect(since()).toBe('2025-01-01');
+  const stop = new AbortController();
+  const running = legacy.run(stop.signal);
+  await objects.drop('ConfigMap', 'kube-system', trackingConfigMap);
+  await vi.waitUntil(() => since() === '2026-01-01');
+  await note('never');
+  await vi.waitUntil(() => since() === '2026-01-01');
+  stop.abort();
+  await running;
 });
 
 test('a token whose key was taken away is refused, also where its signature was looked at before', async () => {

@@ -1,5 +1,5 @@
 /** Which other objects a pod names (k8s.io/kubernetes pkg/api/pod VisitPodSecretNames and VisitPodConfigmapNames). */
-import type { PodSpec } from '#kube/generated/core-v1.ts';
+import type { PodSpec } from './generated/core-v1.ts';
 
 const present = (names: readonly (string | undefined)[]): Set<string> =>
   new Set(names.filter((n): n is string => n !== undefined && n !== ''));
