@@ -83,6 +83,8 @@ export interface ObjectReader {
  * allocation, bootstrap objects). Objects are validated no further.
  */
 export interface ObjectStore extends ObjectReader {
+  /** Gives the object as it is now, as often as it is called, also when it has changed since; nothing of it is kept but its bytes. */
+  readonly snapshot: <T extends KubeObject>(ref: ResourceRef<T>, namespace: string, name: string) => (() => Stored<T>) | undefined;
   readonly create: <T extends KubeObject>(ref: ResourceRef<T>, object: T) => Promise<Stored<T>>;
   /** Applies `change` to a draft of the current object until the write succeeds; `change` returning false leaves the object as it is. Undefined: there is no such object. */
   readonly modify: <T extends KubeObject>(

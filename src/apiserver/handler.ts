@@ -146,10 +146,15 @@ async function handleResource(options: HandlerOptions, r: VerbRequest): Promise<
   const { deprecation } = r.resource.def;
   if (deprecation !== undefined) r.warnings.push(deprecation);
   checkAccept(r);
-  const response = r.info.subresource === '' ? await handleVerb(options, r) : await handleSubresource(r);
-  if (response.type === 'entry') await convertAhead(response.def, [response.entry], r.request.signal);
-  else if (response.type === 'list') await convertAhead(response.def, response.entries, r.request.signal);
-  return response;
+  const leave = isLongRunning(r.info) ? undefined : r.resource.def.serving?.enter();
+  try {
+    const response = r.info.subresource === '' ? await handleVerb(options, r) : await handleSubresource(r);
+    if (response.type === 'entry') await convertAhead(response.def, [response.entry], r.request.signal);
+    else if (response.type === 'list') await convertAhead(response.def, response.entries, r.request.signal);
+    return response;
+  } finally {
+    leave?.();
+  }
 }
 
 /** A request whose answer its client would not take does nothing. Throws StatusError NotAcceptable. */

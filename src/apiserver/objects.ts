@@ -52,6 +52,11 @@ export function createObjectStore(deps: Deps): ObjectStore {
       const entry = entryOf(def, namespace, name);
       return entry === undefined ? undefined : (viewOf(def).object(entry) as unknown as Stored<T>);
     },
+    snapshot: <T extends KubeObject>(ref: ResourceRef<T>, namespace: string, name: string) => {
+      const def = defOf(ref as ResourceRef);
+      const entry = entryOf(def, namespace, name);
+      return entry === undefined ? undefined : () => viewOf(def).object(entry) as unknown as Stored<T>;
+    },
     list: <T extends KubeObject>(ref: ResourceRef<T>, namespace: string) => {
       const def = defOf(ref as ResourceRef);
       const view = viewOf(def);

@@ -182,7 +182,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       now: clock.monotonic,
       observe: createConversionMetrics(metrics.registry),
     },
-    get: (name) => objects.get(customResourceDefinitions, '', name),
+    snapshot: (name) => objects.snapshot(customResourceDefinitions, '', name),
     setStatus: (name, change) =>
       objects.modify(customResourceDefinitions, '', name, (draft, crd) => {
         draft['status'] = change(crd);

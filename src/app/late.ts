@@ -16,6 +16,7 @@ export function lateObjectStore(): { readonly store: ObjectStore; readonly bind:
     },
     store: {
       get: (ref, namespace, name) => real().get(ref, namespace, name),
+      snapshot: (ref, namespace, name) => real().snapshot(ref, namespace, name),
       list: (ref, namespace) => real().list(ref, namespace),
       kindOf: (group, version, kind) => real().kindOf(group, version, kind),
       resourceOf: (group, version, plural) => real().resourceOf(group, version, plural),

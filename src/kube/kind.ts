@@ -64,12 +64,21 @@ export interface RemoteConversion {
   readonly toVersion: (object: Draft, apiVersion: string, signal: AbortSignal) => Promise<Draft>;
 }
 
+/** Kinds that come and go while the server runs: what a definition makes is replaced when the definition changes. */
+export interface KindServing {
+  /** Begins a request; the returned function ends it. Watches do not count. */
+  readonly enter: () => () => void;
+  /** Aborts when the kind has been replaced or withdrawn, and its last request is answered: watches end then. */
+  readonly ended: AbortSignal;
+}
+
 export interface KindDef<T extends KubeObject = KubeObject> {
   readonly ref: ResourceRef<T>;
   /** Schema of the object; its `properties` hold apiVersion, kind, metadata and the rest. Of custom resources it is made when it is read: do not hold it. */
   readonly schema: Schema;
   /** Made by a CustomResourceDefinition. */
   readonly custom?: boolean;
+  readonly serving?: KindServing;
   /** With `custom`: changes whenever the schema may have changed; tells documents apart without making them. */
   readonly schemaTag?: string;
   /** Which stored group, resource and version this kind's bytes are kept under: equal to ref, unless several versions share one store (autoscaling v1 and v2; core and events.k8s.io Event). */

@@ -141,6 +141,8 @@ export interface CacheEvent {
 export interface CacheWatch extends AsyncIterable<readonly CacheEvent[]> {
   /** The revision up to which everything has been handed out or is of other prefixes: what bookmarks carry. */
   readonly progress: () => Revision;
+  /** Ends the watch after what waits to be handed out. */
+  readonly finish: () => void;
   readonly close: () => void;
 }
 

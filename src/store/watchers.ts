@@ -68,6 +68,10 @@ export class Watcher implements CacheWatch {
     this.wake();
   }
 
+  finish(): void {
+    this.end(undefined);
+  }
+
   close(): void {
     this.#drop();
     this.end(undefined);

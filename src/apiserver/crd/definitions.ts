@@ -27,6 +27,7 @@ import { cleanupFinalizer } from './instances.ts';
 import { type KindSource, kindsOf, storageKindOf } from './kind.ts';
 import { schemaErrors } from './schema-check.ts';
 import { createSchemaShelf } from './schema-shelf.ts';
+import { createServing, type Serving } from './serving.ts';
 import { type ConverterDeps, type ConvertObjects, createWebhookConverter } from './webhook-converter.ts';
 
 type Crd = CustomResourceDefinition;
@@ -37,8 +38,8 @@ export interface DefinitionsDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly converter: ConverterDeps;
-  /** The stored definition of a name. */
-  readonly get: (name: string) => Stored<Crd> | undefined;
+  /** Gives the definition that is stored now, as often as it is called: also when it has changed since. Undefined where there is none. */
+  readonly snapshot: (name: string) => (() => Stored<Crd>) | undefined;
   /** Writes a definition's status past admission, with what `change` makes of it; undefined where there is no such definition. */
   readonly setStatus: (name: string, change: (crd: Crd) => Status) => Promise<Stored<Crd> | undefined>;
   /** Deletes every instance of a kind: finalizers are respected. */
@@ -67,6 +68,14 @@ interface Known {
   readonly tag: string;
   readonly since: number;
   readonly served: { readonly plural: string; readonly versions: readonly string[] };
+  readonly kept: Kept;
+}
+
+/** What the kinds of one state of a definition share. */
+interface Kept {
+  readonly serving: Serving;
+  /** The bytes that the kinds are made from; renewed when only the rest of the definition is written. */
+  load: () => Stored<Crd>;
 }
 
 /** Schemas kept compiled. */
@@ -83,27 +92,32 @@ export function createDefinitions(deps: DefinitionsDeps): Definitions {
   const known = new Map<string, Known>();
   const cleaning = new Set<string>();
 
-  const sourceOf = (crd: Crd, since: number): KindSource => {
+  const keep = (name: string): Kept => ({ serving: createServing(), load: snapshotOf(name) });
+  const snapshotOf = (name: string): (() => Stored<Crd>) =>
+    deps.snapshot(name) ??
+    (() => {
+      throw notFound(customResourceDefinitions, name);
+    });
+  const sourceOf = (crd: Crd, since: number, kept: Kept): KindSource => {
     const { name = '' } = crd.metadata;
     const { conversion } = crd.spec;
-    const load = (): Crd => {
-      const found = deps.get(name);
-      if (found === undefined) throw notFound(customResourceDefinitions, name);
-      return found;
-    };
+    const load = (): Crd => kept.load();
     const convert: ConvertObjects | undefined =
       conversion?.strategy === 'Webhook' && conversion.webhook !== undefined
         ? createWebhookConverter(name, conversion.webhook, deps.converter)
         : undefined;
-    return { load, shelf, cel, convert, lifetime: tasks.signal, servedAsStoredAfter: since };
+    return { load, serving: kept.serving, shelf, cel, convert, lifetime: tasks.signal, servedAsStoredAfter: since };
   };
   const withdraw = (name: string): void => {
     const before = known.get(name);
     if (before === undefined) return;
     const { plural, versions } = before.served;
     for (const version of versions) registry.remove({ group: before.group, version, plural });
+    end(before.kept);
   };
-  const note = (crd: Crd, since: number, versions: readonly string[]): void => {
+  /** Requests under way end in their own time, and then the watches. */
+  const end = ({ serving }: Kept): void => tasks.spawn(() => serving.end());
+  const note = (crd: Crd, since: number, versions: readonly string[], kept: Kept): void => {
     known.set(crd.metadata.name ?? '', {
       group: crd.spec.group,
       accepted: crd.status?.acceptedNames,
@@ -111,27 +125,39 @@ export function createDefinitions(deps: DefinitionsDeps): Definitions {
       tag: tagOf(crd),
       since,
       served: { plural: crd.status?.acceptedNames?.plural ?? crd.spec.names.plural, versions },
+      kept,
     });
   };
-  const serve = (crd: Crd, revision: number): void => {
+  /** `sameSpec`: only other things than the spec have changed, such as the generation when a deletion begins. */
+  const serve = (crd: Crd, revision: number, sameSpec: boolean): void => {
     const { name = '' } = crd.metadata;
     const before = known.get(name);
     const since = before?.tag === tagOf(crd) ? before.since : revision;
+    // As upstream: names and conditions of no consequence for what is served leave it as it is.
+    const same = sameSpec && jsonEqual(before?.accepted, crd.status?.acceptedNames);
+    const kept = (same ? before?.kept : undefined) ?? keep(name);
     if (!isTrue(crd.status, 'Established')) {
       withdraw(name);
-      note(crd, since, []);
+      note(crd, since, [], kept);
       return;
     }
     try {
-      const kinds = kindsOf(crd, sourceOf(crd, since));
+      kept.load = snapshotOf(name);
+      const kinds = kindsOf(crd, sourceOf(crd, since, kept));
       const versions = kinds.map((k) => k.ref.version);
       for (const version of before?.served.versions ?? [])
         if (!versions.includes(version)) registry.remove({ group: crd.spec.group, version, plural: crd.spec.names.plural });
       for (const kind of kinds) registry.add(kind);
-      note(crd, since, versions);
+      note(crd, since, versions, kept);
+      if (before !== undefined && before.kept !== kept) end(before.kept);
     } catch (error) {
       log.error('a custom resource definition cannot be served', { name, error });
     }
+  };
+  /** The bytes of before would be kept for nothing. */
+  const renew = (crd: Crd): void => {
+    const found = known.get(crd.metadata.name ?? '');
+    if (found !== undefined) found.kept.load = snapshotOf(crd.metadata.name ?? '');
   };
   const taken = (crd: Crd): TakenNames => takenNames(registry, known, crd);
   /** Definitions whose names were not all free try again when names of their group come free. */
@@ -141,7 +167,7 @@ export function createDefinitions(deps: DefinitionsDeps): Definitions {
       tasks.spawn(async (signal) => {
         const now = timestamp(deps.clock.now());
         const crd = await deps.setStatus(name, (current) => statusFor(current, taken(current), now));
-        if (crd !== undefined && !signal.aborted) serve(crd, deps.cache.revision());
+        if (crd !== undefined && !signal.aborted) serve(crd, deps.cache.revision(), true);
       });
     }
   };
@@ -151,7 +177,10 @@ export function createDefinitions(deps: DefinitionsDeps): Definitions {
     cleaning.add(name);
     tasks.spawn(async (signal) => {
       try {
-        await removeInstances(deps, name, storageKindOf(crd, sourceOf(crd, deps.cache.revision())), signal);
+        // What was creating objects when the definition began to go has ended then.
+        const kept = keep(name);
+        await known.get(name)?.kept.serving.drained();
+        await removeInstances(deps, name, storageKindOf(crd, sourceOf(crd, deps.cache.revision(), kept)), signal);
       } finally {
         cleaning.delete(name);
       }
@@ -159,7 +188,7 @@ export function createDefinitions(deps: DefinitionsDeps): Definitions {
   };
   return {
     adopt: (crd) => {
-      serve(crd, Number(crd.metadata.resourceVersion));
+      serve(crd, Number(crd.metadata.resourceVersion), false);
       clean(crd);
     },
     hooks: {
@@ -168,7 +197,8 @@ export function createDefinitions(deps: DefinitionsDeps): Definitions {
       afterWrite: (object, old) => {
         const crd = object as unknown as Crd;
         const before = old as unknown as Crd | undefined;
-        if (!onlyMetadata(crd, before)) serve(crd, deps.cache.revision());
+        if (!onlyMetadata(crd, before)) serve(crd, deps.cache.revision(), jsonEqual(crd.spec, before?.spec));
+        else renew(crd);
         if (before !== undefined && !jsonEqual(crd.status?.acceptedNames, before.status?.acceptedNames)) reconsider(crd.spec.group);
         clean(crd);
       },

@@ -5,11 +5,21 @@ import { decodeValue, pruneValue } from '#kube/decode.ts';
 import type { CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps } from '#kube/generated/apiextensions-v1.ts';
 import { humanDuration } from '#kube/human-duration.ts';
 import { isObject, own } from '#kube/json-value.ts';
-import { allVerbs, type ColumnDef, type Draft, type KindDef, type RemoteConversion, type ScaleDef, type TableDef } from '#kube/kind.ts';
+import {
+  allVerbs,
+  type ColumnDef,
+  type Draft,
+  type KindDef,
+  type KindServing,
+  type RemoteConversion,
+  type ScaleDef,
+  type TableDef,
+} from '#kube/kind.ts';
 import type { KubeObject } from '#kube/object.ts';
 import type { ResourceRef } from '#kube/refs.ts';
 import type { Schema } from '#kube/schema.ts';
 import { definition } from '#kube/schema-registry.ts';
+import { StatusError } from '#kube/status-error.ts';
 import { standardFinalizer } from '#kube/validation/values.ts';
 import { isJsonNumber } from '#lib/exact-json.ts';
 import { lazy } from '#lib/lazy.ts';
@@ -21,8 +31,9 @@ import type { ConvertObjects } from './webhook-converter.ts';
 
 /** What the kinds of one definition are made from. */
 export interface KindSource {
-  /** The definition as it is stored. Throws StatusError NotFound where it is gone. */
+  /** The definition that the kinds are made from, whatever has become of it since. */
   readonly load: () => CustomResourceDefinition;
+  readonly serving: KindServing;
   readonly shelf: SchemaShelf;
   readonly cel: () => Cel;
   /** With conversion by a webhook. */
@@ -60,7 +71,10 @@ function schemasOf(crd: CustomResourceDefinition, source: KindSource): SchemaOf 
   const keys = new Map(crd.spec.versions.map((v) => [v.name, {}] as const));
   const make = (version: string): CompiledSchema => {
     const { spec } = source.load();
-    const props = spec.versions.find((v) => v.name === version)?.schema?.openAPIV3Schema as JSONSchemaProps | undefined;
+    const found = spec.versions.find((v) => v.name === version);
+    // Without its schema everything would be accepted.
+    if (found === undefined) throw new StatusError('NotFound', 'the server could not find the requested resource', { details: {} });
+    const props = found.schema?.openAPIV3Schema as JSONSchemaProps | undefined;
     const schema = customSchema(props, spec.preserveUnknownFields === true);
     const metadata = metadataSchema(props);
     // CEL rules compile slowly: only when the first object comes.
@@ -101,6 +115,7 @@ function kindOf(crd: CustomResourceDefinition, v: CustomResourceDefinitionVersio
       return schemas(version).schema;
     },
     custom: true,
+    serving: source.serving,
     schemaTag: `${crd.metadata.uid ?? ''}/${crd.metadata.generation ?? 0}`,
     listKind: crd.status?.acceptedNames?.listKind ?? names.listKind ?? `${names.kind}List`,
     storage: { group, plural: names.plural, version: storage },

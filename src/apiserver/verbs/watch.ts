@@ -41,11 +41,16 @@ async function* messages(r: VerbRequest, parameters: ListParameters, selection: 
     yield { type: 'error', status: statusOf(error, parameters, r) };
     return;
   }
+  const ended = r.resource.def.serving?.ended;
+  const stop = (): void => started.source.finish();
+  if (ended?.aborted === true) stop();
+  ended?.addEventListener('abort', stop, { once: true });
   try {
     yield* run(r, parameters, selection, started);
   } catch (error) {
     yield { type: 'error', status: statusOf(error, parameters, r) };
   } finally {
+    ended?.removeEventListener('abort', stop);
     started.source.close();
   }
 }
