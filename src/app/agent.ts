@@ -4,6 +4,7 @@ import type { KubeClient } from '#client/contract.ts';
 import { createHttpsTransport } from '#client/https-transport.ts';
 import { createInformerFactory, type InformerFactory } from '#client/informer-factory.ts';
 import { createKubeClient } from '#client/kube-client.ts';
+import { gitVersion } from '#kube/version.ts';
 import { detectCgroups } from '#kubelet/cgroup-host.ts';
 import { createContainerd } from '#kubelet/containerd/index.ts';
 import { createKubelet } from '#kubelet/index.ts';
@@ -25,7 +26,6 @@ import { checkKubeletArgs, kubeletArgs } from './kubelet-args.ts';
 import { nodePaths } from './node-paths.ts';
 import { OptionError, type OptionSources, resolveOptions } from './options.ts';
 import { runUntilSignal } from './process.ts';
-import { gitVersion } from './version.ts';
 
 /** What the parts of a node call themselves, and so their field managers: upstream's names where upstream has the part. */
 const partAgents = { kubelet: 'kubelet', proxy: 'kube-proxy', policy: 'k3ts-policy' } as const;

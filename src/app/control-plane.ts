@@ -22,6 +22,7 @@ import { createTunnel, type Tunnel } from '#apiserver/tunnel.ts';
 import { parseServed, presentStored } from '#apiserver/view.ts';
 import type { KubeClient } from '#client/contract.ts';
 import { createKubeClient } from '#client/kube-client.ts';
+import { gitVersion } from '#kube/version.ts';
 import { cidrAddress, parseCidr } from '#lib/cidr.ts';
 import type { KeyPair } from '#pki/certificates.ts';
 import { ensurePki, type Pki, type PkiOptions } from '#pki/pki.ts';
@@ -45,7 +46,7 @@ import type { SecuritySettings } from './security-args.ts';
 import { securityFileTasks } from './security-files.ts';
 import { startThread } from './threads.ts';
 import { createTokenRotation } from './token-rotation.ts';
-import { buildInfo, gitVersion } from './version.ts';
+import { buildInfo } from './version.ts';
 
 export interface Platform {
   readonly clock: Clock;

@@ -1,4 +1,5 @@
 /** `k3ts server`. */
+import { gitVersion } from '#kube/version.ts';
 import { realClock } from '#platform/clock.ts';
 import { createLogger } from '#platform/log.ts';
 import { realRandom } from '#platform/random.ts';
@@ -12,7 +13,6 @@ import { OptionError, type OptionSources, resolveOptions } from './options.ts';
 import { runUntilSignal } from './process.ts';
 import { securitySettings } from './security-args.ts';
 import { serverComponents } from './server-components.ts';
-import { gitVersion } from './version.ts';
 
 /** Runs until a signal ends it. Rejects with OptionError for settings that cannot be used. */
 export async function runServer(sources: OptionSources): Promise<void> {

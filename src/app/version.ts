@@ -1,15 +1,17 @@
-/** Versions that clients and people see. */
-export const gitVersion = 'v1.36.0+k3ts1';
+import { gitVersion, minorVersion } from '#kube/version.ts';
+
+/** What `k3ts --version` prints. */
+export const versionText = `k3ts version ${gitVersion}\nnode version ${process.version}`;
 
 /** The body of /version: k8s.io/apimachinery pkg/version Info. */
 export function buildInfo() {
   return {
     major: '1',
-    minor: '36',
+    minor: String(minorVersion),
     emulationMajor: '1',
-    emulationMinor: '36',
+    emulationMinor: String(minorVersion),
     minCompatibilityMajor: '1',
-    minCompatibilityMinor: '35',
+    minCompatibilityMinor: String(minorVersion - 1),
     gitVersion,
     gitCommit: '',
     gitTreeState: 'clean',

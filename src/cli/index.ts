@@ -1,6 +1,6 @@
 /** The command line: one file per command, listed here. */
 import yargs from 'yargs';
-import { gitVersion } from '#app/version.ts';
+import { versionText } from '#app/version.ts';
 import { agentCommand } from './agent.ts';
 import { certificateCommand } from './certificate.ts';
 import { killallCommand } from './killall.ts';
@@ -28,7 +28,7 @@ export async function runCommand(args: readonly string[]): Promise<void> {
     .strictOptions()
     .demandCommand(1, 'Say which command to run.')
     .recommendCommands()
-    .version('version', 'Show the version', `k3ts version ${gitVersion}\nnode version ${process.version}`)
+    .version('version', 'Show the version', versionText)
     .alias('version', 'v')
     .help()
     .alias('help', 'h')

@@ -1,5 +1,6 @@
 /** Figures of admission, under upstream's names (k8s.io/apiserver pkg/admission/metrics). */
 import { Counter, Histogram, type Registry } from 'prom-client';
+import { createPodSecurityMetrics, type PodSecurityMetrics } from './pod-security-metrics.ts';
 
 /** As upstream labels them: the mutating stage is "admit"; plugins say "validate" where webhooks say "validating". */
 export type WebhookStage = 'admit' | 'validating';
@@ -36,6 +37,7 @@ export interface PolicyOutcome {
 }
 
 export interface AdmissionMetrics {
+  readonly podSecurity: PodSecurityMetrics;
   /** A validation of a ValidatingAdmissionPolicy that found something, or failed. */
   readonly observeValidation: (outcome: PolicyOutcome) => void;
   readonly observeStage: (stage: Stage, operation: string, rejected: boolean, seconds: number) => void;
@@ -106,6 +108,7 @@ export function createAdmissionMetrics(registry: Registry): AdmissionMetrics {
   const errors = counter('match_condition_evaluation_errors_total', 'Admission match condition evaluation errors count.', conditionLabels);
   const exclusions = counter('match_condition_exclusions_total', 'Admission match condition evaluation exclusions count.', conditionLabels);
   return {
+    podSecurity: createPodSecurityMetrics(registry),
     observeValidation: ({ policy, binding, action, error, seconds }) => {
       checks.labels(policy, binding, error, action).inc();
       checkSeconds.labels(policy, binding, error, action).observe(seconds);

@@ -95,7 +95,7 @@ export function createAdmissionPlugins(deps: AdmissionDeps): readonly AdmissionP
     taintNodesByCondition,
     alwaysPullImages,
     ...(imagePolicy === undefined ? [] : [images(imagePolicy)]),
-    createPodSecurity(objects, configuration.podSecurity),
+    createPodSecurity(objects, metrics.podSecurity, configuration.podSecurity),
     createPodNodeSelector(objects, configuration.nodeSelectors),
     createPriority(objects),
     createDefaultTolerationSeconds(deps.tolerationSeconds),

@@ -1,3 +1,4 @@
+import { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import type { PodSpec, Toleration } from '#kube/generated/core-v1.ts';
 import { configMaps, namespaces, pods, services } from '#kube/refs.ts';
@@ -21,6 +22,7 @@ import {
 import { choosePlugins, pluginChoiceProblem } from './plugin-order.ts';
 import { createPodSecurity } from './pod-security.ts';
 import { violations } from './pod-security-levels.ts';
+import { createPodSecurityMetrics } from './pod-security-metrics.ts';
 import { ask, onlyConfigMaps } from './testing.ts';
 
 const pod = (spec: object = {}, metadata: object = {}): object => ({
@@ -258,7 +260,7 @@ exemptions: { usernames: [root], namespaces: [free], runtimeClasses: [vm] }
   test('defaults and exemptions come from a file', async () => {
     const objects = await withNamespace();
     await objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'free' } });
-    const plugins = [createPodSecurity(objects, configuration.podSecurity)];
+    const plugins = [createPodSecurity(objects, createPodSecurityMetrics(new Registry()), configuration.podSecurity)];
     const bad = pod({ hostPID: true });
     const annotations = new Map<string, string>();
     await expect(ask(plugins, pods, { object: bad, annotations })).rejects.toThrow(
@@ -281,7 +283,12 @@ exemptions: { usernames: [root], namespaces: [free], runtimeClasses: [vm] }
 
   test('what is enforced is warned of in templates, too', async () => {
     const warnings: string[] = [];
-    const plugins = [createPodSecurity(await withNamespace({}, { 'pod-security.kubernetes.io/enforce': 'baseline' }))];
+    const plugins = [
+      createPodSecurity(
+        await withNamespace({}, { 'pod-security.kubernetes.io/enforce': 'baseline' }),
+        createPodSecurityMetrics(new Registry()),
+      ),
+    ];
     const replicaSets = { ...pods, group: 'apps', plural: 'replicasets', kind: 'ReplicaSet' } as never;
     await ask(plugins, replicaSets, { object: { metadata: { name: 'r' }, spec: { template: pod({ hostPID: true }) } }, warnings });
     expect(warnings).toEqual(['would violate PodSecurity "baseline:latest": host namespaces (hostPID=true)']);

@@ -142,7 +142,7 @@ const checks: readonly VersionedCheck[] = [
 ];
 
 /** The minor version that a label names: that of "latest", and of versions to come, is beyond all. */
-const minorOf = (version: string): number => (version === 'latest' ? Number.POSITIVE_INFINITY : Number(version.slice('v1.'.length)));
+export const minorOf = (version: string): number => (version === 'latest' ? Number.POSITIVE_INFINITY : Number(version.slice('v1.'.length)));
 
 function checksOf(level: Level, version: string): readonly Check[] {
   if (level === 'privileged') return [];

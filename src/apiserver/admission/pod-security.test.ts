@@ -1,9 +1,11 @@
+import { Registry } from 'prom-client';
 import { describe, expect, test } from 'vitest';
 import { deployments, namespaces, pods } from '#kube/refs.ts';
 import { builtinKinds } from '#resources/index.ts';
 import { testObjects } from '../test-objects.ts';
 import { createPodSecurity } from './pod-security.ts';
 import { violations } from './pod-security-levels.ts';
+import { createPodSecurityMetrics } from './pod-security-metrics.ts';
 import { ask } from './testing.ts';
 
 const pod = (spec: object = {}, container: object = {}, metadata: object = {}): object => ({
@@ -39,7 +41,8 @@ describe('a namespace', () => {
   const setup = async (labels: Record<string, string>) => {
     const objects = await testObjects(builtinKinds);
     await objects.put({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default', labels } });
-    return { objects, plugins: [createPodSecurity(objects)] };
+    const registry = new Registry();
+    return { objects, plugins: [createPodSecurity(objects, createPodSecurityMetrics(registry))], metrics: () => registry.metrics() };
   };
   const label = (mode: string): string => `pod-security.kubernetes.io/${mode}`;
 
@@ -59,6 +62,23 @@ describe('a namespace', () => {
     await ask(plugins, deployments, { object: { metadata: { name: 'd' }, spec: { template: pod({ hostPID: true }) } }, warnings });
     const expected = 'would violate PodSecurity "baseline:v1.30": host namespaces (hostPID=true)';
     expect(warnings).toEqual([expected, expected]);
+  });
+
+  test('counts what it finds', async () => {
+    const versions = { [label('enforce-version')]: 'v1.99', [label('warn-version')]: 'v1.30' };
+    const { plugins, metrics } = await setup({ [label('enforce')]: 'baseline', [label('warn')]: 'restricted', ...versions });
+    await ask(plugins, pods, { object: pod(), warnings: [] });
+    await expect(ask(plugins, pods, { object: pod({ hostPID: true }) })).rejects.toThrow('violates PodSecurity');
+    await ask(plugins, deployments, { object: { metadata: { name: 'd' }, spec: { template: pod() } }, warnings: [] });
+    const lines = (await metrics()).split('\n').filter((line) => line.startsWith('pod_security_evaluations_total'));
+    const figure = (decision: string, level: string, version: string, mode: string, resource: string): string =>
+      `pod_security_evaluations_total{decision="${decision}",policy_level="${level}",policy_version="${version}",mode="${mode}",request_operation="create",resource="${resource}",subresource=""} 1`;
+    expect(lines.sort()).toEqual([
+      figure('allow', 'baseline', 'future', 'enforce', 'pod'),
+      figure('deny', 'baseline', 'future', 'enforce', 'pod'),
+      figure('deny', 'restricted', 'v1.30', 'warn', 'controller'),
+      figure('deny', 'restricted', 'v1.30', 'warn', 'pod'),
+    ]);
   });
 
   test('lets a pod be updated in what has nothing to do with security', async () => {

@@ -7,6 +7,7 @@ import type { AdmissionPlugin, AdmissionRequest, ObjectReader } from '../contrac
 import { denied, isNamespace, isResource, namespaceOf, oldObjectAs } from './attributes.ts';
 import type { PodUnderCheck } from './pod-security-checks.ts';
 import { violations } from './pod-security-levels.ts';
+import type { PodSecurityMetrics } from './pod-security-metrics.ts';
 import {
   labelErrors,
   levels,
@@ -81,14 +82,18 @@ function isSignificant(old: PodUnderCheck, next: PodUnderCheck): boolean {
 const prefix = 'pod-security.kubernetes.io/';
 
 /** Refuses (pods only), notes for the audit log and warns, each by its own policy. */
-function check(r: AdmissionRequest, policies: Policies, pod: PodUnderCheck, enforce: boolean): void {
+function check(r: AdmissionRequest, policies: Policies, pod: PodUnderCheck, enforce: boolean, metrics: PodSecurityMetrics): void {
   if (enforce) r.audit(`${prefix}enforce-policy`, policyText(policies.enforce));
   const enforced = enforce ? phrase(policies.enforce, pod) : undefined;
+  if (enforce) metrics.evaluated(enforced === undefined ? 'allow' : 'deny', policies.enforce, 'enforce', r);
   const audited = phrase(policies.audit, pod);
+  if (audited !== undefined) metrics.evaluated('deny', policies.audit, 'audit', r);
   if (audited !== undefined) r.audit(`${prefix}audit-violations`, `would ${audited}`);
   if (enforced !== undefined) throw denied(r, enforced.replace('violate', 'violates'));
   const warned = phrase(policies.warn, pod);
-  if (warned !== undefined) r.warn(`would ${warned}`);
+  if (warned === undefined) return;
+  r.warn(`would ${warned}`);
+  metrics.evaluated('deny', policies.warn, 'warn', r);
 }
 
 /** Most pods of a namespace that are looked at when its level is raised. */
@@ -157,6 +162,7 @@ const isTemplate = (r: AdmissionRequest): boolean =>
 
 export function createPodSecurity(
   objects: Pick<ObjectReader, 'get' | 'list'>,
+  metrics: PodSecurityMetrics,
   settings: PodSecuritySettings = noPodSecuritySettings,
 ): AdmissionPlugin {
   const { exemptions } = settings;
@@ -171,13 +177,16 @@ export function createPodSecurity(
     const reason = exemption(r);
     if (reason !== undefined) {
       r.audit(`${prefix}exempt`, reason);
+      metrics.exempted(r);
       return;
     }
     const labels = objects.get(namespaces, '', r.namespace)?.metadata.labels;
     const policies = policiesOf(labels, settings.defaults);
     const enforce = isPodWrite(r);
     if (modes.every((m) => policies[m].level === 'privileged' || (m === 'enforce' && !enforce))) {
-      if (enforce) r.audit(`${prefix}enforce-policy`, policyText(policies.enforce));
+      if (!enforce) return;
+      r.audit(`${prefix}enforce-policy`, policyText(policies.enforce));
+      metrics.evaluated('allow', policies.enforce, 'enforce', r);
       return;
     }
     const pod = asPod(enforce ? r.object : at(r.object, templates[`${r.def.ref.group}/${r.def.ref.plural}`] ?? []));
@@ -186,12 +195,15 @@ export function createPodSecurity(
     if (old !== undefined && !isSignificant(old, pod)) return;
     if (exemptions.runtimeClasses.has(pod.spec.runtimeClassName ?? '')) {
       r.audit(`${prefix}exempt`, 'runtimeClass');
+      metrics.exempted(r);
       return;
     }
     const problems = labelErrors(labels);
-    if (problems.length > 0)
+    if (problems.length > 0) {
       r.audit(`${prefix}error`, `Failed to parse policy: ${problems.map((e) => `${e.field}: ${e.message}`).join(', ')}`);
-    check(r, policies, pod, enforce);
+      metrics.failed(r);
+    }
+    check(r, policies, pod, enforce, metrics);
   }
 
   return {

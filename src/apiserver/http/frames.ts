@@ -16,12 +16,6 @@ const jsonFrame = (def: KindDef, item: WatchItem): Buffer =>
 const protobufFrame = (type: string, object: unknown): Buffer =>
   encodeWatchFrame(type, encodeProtobuf(object as { apiVersion: string; kind: string }) ?? Buffer.alloc(0));
 
-/** `{"type":"ADDED","object":{…}}` and a newline, or the same in protobuf. */
-function frameOf(def: KindDef, item: WatchItem, protobuf: boolean, cache: EncodedCache): Buffer {
-  const make = () => (protobuf ? protobufFrame(item.type, viewOf(def).object(item.entry)) : jsonFrame(def, item));
-  return cache.bytes(def, item.entry, protobuf ? `${item.type} as protobuf` : item.type, make);
-}
-
 /** Turns messages of one watch into bytes. Tables carry their column definitions in the first frame only, as upstream's do. */
 export function frameWriter(def: KindDef, context: RenderContext, cache: EncodedCache): (message: WatchMessage) => Buffer[] {
   const { as, asVersion, media } = context.representation;
@@ -30,12 +24,15 @@ export function frameWriter(def: KindDef, context: RenderContext, cache: Encoded
     protobuf ? protobufFrame(type, object) : Buffer.from(`${JSON.stringify({ type, object })}\n`);
   let first = true;
   const encodeItem = (item: WatchItem): Buffer => {
-    if (as === undefined) return frameOf(def, item, protobuf, cache);
-    const object = viewOf(def).object(item.entry);
-    if (as !== 'Table') return encode(item.type, partialObject(object, asVersion));
+    const object = () => viewOf(def).object(item.entry);
+    // All watchers of this representation get the same bytes.
+    const shared = (make: () => Buffer): Buffer => cache.bytes(def, item.entry, `${item.type} ${media} ${as} ${asVersion}`, make);
+    if (as === undefined) return shared(() => (protobuf ? encode(item.type, object()) : jsonFrame(def, item)));
+    if (as !== 'Table') return shared(() => encode(item.type, partialObject(object(), asVersion)));
+    // A row tells an age, and the first one of a watch has the columns with it.
     const withColumns = first;
     first = false;
-    return encode(item.type, tableOf(def, object, { ...context, now: new Date() }, withColumns));
+    return encode(item.type, tableOf(def, object(), { ...context, now: new Date() }, withColumns));
   };
   const bookmark = (message: Extract<WatchMessage, { type: 'bookmark' }>): Buffer => {
     const object = bookmarkObject(def, message) as { metadata: { resourceVersion: string } };

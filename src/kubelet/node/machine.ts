@@ -3,8 +3,7 @@ import { readdir, readFile, statfs } from 'node:fs/promises';
 import { arch, availableParallelism, hostname, networkInterfaces, release, totalmem } from 'node:os';
 import type { NodeSystemInfo } from '#kube/generated/core-v1.ts';
 import { formatQuantity, quantityOf } from '#kube/quantity.ts';
-
-export const kubernetesVersion = 'v1.36.0+k3ts1';
+import { gitVersion } from '#kube/version.ts';
 
 export interface Machine {
   readonly milliCpu: number;
@@ -52,8 +51,8 @@ export async function readMachine(): Promise<Machine> {
       bootID: await text('/proc/sys/kernel/random/boot_id'),
       kernelVersion: release(),
       osImage: await osImage(),
-      kubeletVersion: kubernetesVersion,
-      kubeProxyVersion: kubernetesVersion,
+      kubeletVersion: gitVersion,
+      kubeProxyVersion: gitVersion,
       operatingSystem: 'linux',
       architecture,
     },

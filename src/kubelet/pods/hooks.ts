@@ -1,5 +1,6 @@
 /** postStart and preStop: pkg/kubelet/lifecycle/handlers.go. */
 import type { Container, LifecycleHandler } from '#kube/generated/core-v1.ts';
+import { minorVersion } from '#kube/version.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Cri } from '../cri/client.ts';
 import { runExec, runHttp } from '../probes/handlers.ts';
@@ -27,7 +28,7 @@ export async function runHook(
         `Exec lifecycle hook (${command.join(' ')}) for Container "${target.container.name}" failed - error: command failed, message: ${JSON.stringify(result.output)}`,
       );
   } else if (hook.httpGet !== undefined) {
-    const result = await runHttp(hook.httpGet, target, Math.min(timeoutMs, 60_000), 'kube-lifecycle/1.36');
+    const result = await runHttp(hook.httpGet, target, Math.min(timeoutMs, 60_000), `kube-lifecycle/1.${minorVersion}`);
     if (!result.ok)
       throw new Error(
         `HTTP lifecycle hook (${hook.httpGet.path ?? '/'}) for Container "${target.container.name}" failed - error: ${result.output}`,

@@ -1,9 +1,10 @@
 /** Carries out probes against real containers. */
+import { minorVersion } from '#kube/version.ts';
 import type { Cri } from '../cri/client.ts';
 import { runExec, runGrpc, runHttp, runTcp } from './handlers.ts';
 import type { RunProbe } from './prober.ts';
 
-const userAgent = 'kube-probe/1.36';
+const userAgent = `kube-probe/1.${minorVersion}`;
 
 export const runProbe =
   (cri: () => Cri): RunProbe =>
