@@ -3,13 +3,18 @@
  * questions about a tree. Their shape is the library's: its version is pinned, and cel.test.ts fails when they change.
  */
 import { Optional } from '@marcbachmann/cel-js';
+import { plainName, rename } from './cel-names.ts';
 
 export interface CelNode {
   readonly op: string;
   args: unknown;
   readonly meta: NodeMeta;
+  /** Where it stands in the expression. */
+  readonly pos?: number;
   checkedType?: CelNodeType;
   evaluate: Evaluate;
+  /** Of operators and calls: what there is under their name. */
+  readonly candidates?: { readonly declarations: readonly unknown[] };
   /** Of operators and calls: applies the overload to values. */
   readonly handle?: (...args: never[]) => unknown;
 }
@@ -103,38 +108,54 @@ export function childrenOf(node: CelNode): CelNode[] {
   return found;
 }
 
-function some(root: CelNode, test: (node: CelNode) => boolean): boolean {
+/** The first node of a tree for which something holds. */
+export function findNode(root: CelNode, test: (node: CelNode) => boolean): CelNode | undefined {
   const seen = new Set<CelNode>();
-  const walk = (node: CelNode): boolean => {
-    if (seen.has(node)) return false;
+  const walk = (node: CelNode): CelNode | undefined => {
+    if (seen.has(node)) return undefined;
     seen.add(node);
-    return test(node) || childrenOf(node).some(walk) || (node.meta.alternate !== undefined && walk(node.meta.alternate));
+    if (test(node)) return node;
+    for (const child of childrenOf(node)) {
+      const found = walk(child);
+      if (found !== undefined) return found;
+    }
+    return node.meta.alternate === undefined ? undefined : walk(node.meta.alternate);
   };
   return walk(root);
 }
 
 /** Whether an expression names a variable. */
-export const mentions = (root: CelNode, variable: string): boolean => some(root, (node) => node.op === 'id' && node.args === variable);
+export const mentions = (root: CelNode, variable: string): boolean =>
+  findNode(root, (node) => node.op === 'id' && node.args === variable) !== undefined;
 
 /** Whether an expression reads a field of a variable: `variable.field` or `variable.?field`. */
 export const selects = (root: CelNode, variable: string, field: string): boolean =>
-  some(root, (node) => {
+  findNode(root, (node) => {
     if (node.op !== '.' && node.op !== '.?') return false;
     const [operand, name] = node.args as [CelNode, unknown];
     return operand.op === 'id' && operand.args === variable && name === field;
-  });
+  }) !== undefined;
+
+/** What is wrong with an expression, and where. */
+export interface ExpressionError {
+  readonly message: string;
+  readonly range: { readonly start: number };
+}
 
 /**
- * Changes a parsed expression before it is checked: calls of some methods go under another name (where the library's own form is not
- * good enough), and has() takes any selection, as in cel-go, not only chains of names.
+ * Changes a parsed expression before it is checked: functions go under the names that ours have, and has() takes any selection, as in
+ * cel-go, not only chains of names. Gives what Kubernetes does not know, where there is such.
  */
-export function adapt(root: CelNode, methods: Readonly<Record<string, string>>): void {
-  some(root, (node) => {
-    const call = node.args as unknown[];
-    if (node.op === 'rcall' && typeof call[0] === 'string' && Object.hasOwn(methods, call[0])) call[0] = methods[call[0]];
-    if (node.op === 'call' && call[0] === 'has') (node.meta as { macro: object }).macro = hasMacro((call[1] as CelNode[])[0] ?? node);
-    return false;
+export function adapt(root: CelNode): ExpressionError | undefined {
+  let unknown: string | undefined;
+  const node = findNode(root, (n) => {
+    unknown = rename(n);
+    const call = n.args as unknown[];
+    if (n.op === 'call' && call[0] === 'has') (n.meta as { macro: object }).macro = hasMacro((call[1] as CelNode[])[0] ?? n);
+    return unknown !== undefined;
   });
+  if (node === undefined) return undefined;
+  return { message: `undeclared reference to '${unknown ?? ''}' (in container '')`, range: { start: node.pos ?? 0 } };
 }
 
 interface FieldReader {
@@ -189,11 +210,13 @@ export function isTypeName(node: CelNode): boolean {
 export function callOf(node: CelNode): Call | undefined {
   if (node.op === 'call') {
     const [name, args] = node.args as [string, CelNode[]];
-    return { name, args };
+    return { name: plainName(name), args };
   }
   if (node.op === 'rcall') {
     const [name, receiver, args] = node.args as [string, CelNode, CelNode[]];
-    return isNamespace(receiver) ? { name: `${receiver.args as string}.${name}`, args } : { name, args: [receiver, ...args] };
+    return isNamespace(receiver)
+      ? { name: `${receiver.args as string}.${name}`, args }
+      : { name: plainName(name), args: [receiver, ...args] };
   }
   if (node.op === '!_' || node.op === '-_') return { name: node.op, args: [node.args as CelNode] };
   return operators.has(node.op) ? { name: node.op, args: node.args as CelNode[] } : undefined;
@@ -213,5 +236,5 @@ export function isConstant(given: CelNode): boolean {
   if (node.op !== 'call') return false;
   const [name, args] = node.args as [string, CelNode[]];
   const [arg] = args;
-  return conversions.has(name) && args.length === 1 && arg !== undefined && isConstant(arg);
+  return conversions.has(plainName(name)) && args.length === 1 && arg !== undefined && isConstant(arg);
 }

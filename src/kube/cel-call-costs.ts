@@ -329,7 +329,7 @@ const costs: ReadonlyMap<string, CallCost> = new Map([
   ['split', split],
   ['join', join],
   ...shared(search(true), 'find findAll'),
-  ['matchesRE2', search(false)],
+  ['matches', search(false)],
   ['ip', ip],
   ['containsIP', containsAddress],
   ['containsCIDR', containsRange],

@@ -1,5 +1,6 @@
 /** What the parts of the Kubernetes CEL library are registered with. */
 import type { Environment } from '@marcbachmann/cel-js';
+import { Duration, UnsignedInt } from '@marcbachmann/cel-js/evaluator';
 
 /**
  * Registers a function: `receiver.name(types): result`. Every function that walks something big spends from the meter.
@@ -88,14 +89,22 @@ export function compareValues(a: unknown, b: unknown): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
+/** Equality of an unsigned number and anything. */
+function numbersEqual(a: unknown, b: unknown): boolean {
+  const number = (v: unknown): unknown => (v instanceof UnsignedInt ? v.valueOf() : v);
+  return celEqual(number(a), number(b));
+}
+
 /** Deep equality of CEL values: numbers by value across their types, maps whatever their form. */
 export function celEqual(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if ((typeof a === 'bigint' && typeof b === 'number') || (typeof a === 'number' && typeof b === 'bigint')) return Number(a) === Number(b);
+  if (a instanceof UnsignedInt || b instanceof UnsignedInt) return numbersEqual(a, b);
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
   if (Array.isArray(a)) return Array.isArray(b) && a.length === b.length && a.every((v, i) => celEqual(v, b[i]));
   if (a instanceof Uint8Array) return b instanceof Uint8Array && Buffer.compare(a, b) === 0;
   if (a instanceof Date) return b instanceof Date && a.getTime() === b.getTime();
+  if (a instanceof Duration) return b instanceof Duration && a.seconds === b.seconds && a.nanos === b.nanos;
   if ('equals' in a && typeof a.equals === 'function') return (a.equals as (other: unknown) => boolean)(b);
   const left = entriesOf(a);
   const right = new Map(entriesOf(b));

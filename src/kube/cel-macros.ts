@@ -179,6 +179,7 @@ function optionalMacro(name: 'optMap' | 'optFlatMap', meter: Meter): (call: Macr
 }
 
 export function registerMacros({ define, meter }: Library): void {
+  define('dyn.exists_one(ast, ast, ast): dyn', twoVariableMacro('existsOne', meter));
   for (const name of Object.keys(loops) as TwoVariableLoop[]) {
     define(`dyn.${name}(ast, ast, ast): dyn`, twoVariableMacro(name, meter));
     if (name.startsWith('transform')) define(`dyn.${name}(ast, ast, ast, ast): dyn`, twoVariableMacro(name, meter));

@@ -16,7 +16,7 @@ import {
 } from './cel-ast.ts';
 import { type CallCost, callCost } from './cel-call-costs.ts';
 import { type LoopCost, listCost, loopCosts, mapCost } from './cel-figures.ts';
-import { CelValueError, type Meter } from './cel-library.ts';
+import { CelValueError, celEqual, type Meter } from './cel-library.ts';
 
 /** Names and what is selected from them: cel-go resolves a chain of these in one step. */
 const attributes = new Set(['id', '.', '.?', '[]', '[?]', '?:']);
@@ -103,6 +103,10 @@ export function meterNodes(root: CelNode, { spend }: Meter): void {
   /** How the library's node applies itself to the values of its arguments. */
   function application(node: CelNode): (values: readonly unknown[], evaluator: Evaluator) => unknown {
     const handle = node.handle as (...args: unknown[]) => unknown;
+    // Numbers are found whatever their types.
+    if (node.op === 'in')
+      return ([value, range], evaluator) =>
+        Array.isArray(range) ? range.some((item) => celEqual(item, value)) : handle(value, range, node, evaluator);
     if (node.op === 'call') return (values, evaluator) => handle(values, node, evaluator);
     if (node.op === 'rcall') return (values, evaluator) => handle(values, evaluator, node);
     return (values, evaluator) => handle(...values, node, evaluator);

@@ -28,7 +28,7 @@ const urlPattern = /^(?:([a-zA-Z][a-zA-Z0-9+.-]*):)?(?:\/\/([^/?#]*))?([^?#]*)(?
 function parseUrl(text: string): UrlParts | undefined {
   const m = urlPattern.exec(text);
   // Control characters and spaces are never legal; '%' must begin an escape.
-  if (m === null || /[\s\p{Cc}]/u.test(text) || /%(?![0-9a-fA-F]{2})/.test(text)) return undefined;
+  if (m === null || /\p{Cc}/u.test(text) || /%(?![0-9a-fA-F]{2})/.test(text)) return undefined;
   const [, scheme = '', authority, path = '', query = ''] = m;
   if (scheme === '' && !path.startsWith('/')) return undefined;
   if (scheme === '' && authority !== undefined && !text.startsWith('//')) return undefined;
@@ -37,7 +37,7 @@ function parseUrl(text: string): UrlParts | undefined {
   if (h === null) return undefined;
   const hostname = h[1] ?? '';
   if (hostname.startsWith('[') && parseIp(hostname.slice(1, -1).replace(/%25.*$/, '')) === undefined) return undefined;
-  if (!hostname.startsWith('[') && /[\\<>"^`{}|]/.test(hostname)) return undefined;
+  if (!hostname.startsWith('[') && /[\s\\<>"^`{}|]/.test(hostname)) return undefined;
   return { scheme: scheme.toLowerCase(), hostname, port: h[2] ?? '', path, query };
 }
 

@@ -1,12 +1,14 @@
 /** string.format of cel-go's ext.Strings. */
+import { Duration, UnsignedInt } from '@marcbachmann/cel-js/evaluator';
 import { CelValueError, entriesOf } from './cel-library.ts';
 
-function plain(value: unknown): string {
+/** A value as text: what string() gives, and lists and maps as cel-go writes them. */
+export function plain(value: unknown): string {
   if (typeof value === 'string') return value;
   if (value === null) return 'null';
   if (typeof value === 'number') return number(value);
   if (typeof value === 'bigint' || typeof value === 'boolean') return String(value);
-  if (value instanceof Date) return value.toISOString().replace('.000Z', 'Z');
+  if (value instanceof Date) return value.toISOString().replace(/\.?0*Z$/, 'Z');
   if (value instanceof Uint8Array) return Buffer.from(value).toString('utf8');
   if (Array.isArray(value)) return `[${value.map(nested).join(', ')}]`;
   if (typeof value === 'object') {
@@ -15,16 +17,30 @@ function plain(value: unknown): string {
       const entries = entriesOf(value).map(([k, v]) => [nested(k), nested(v)] as const);
       return `{${entries
         .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([k, v]) => `${k}: ${v}`)
+        .map(([k, v]) => `${k}:${v}`)
         .join(', ')}}`;
     }
-    // Durations, quantities and the like print themselves.
-    return (value as { toString: () => string }).toString();
+    // A type is called by its name; durations, quantities and the like print themselves.
+    return typeName(value) ?? (value as { toString: () => string }).toString();
   }
   throw new CelValueError('could not convert argument to string');
 }
 
-const nested = (value: unknown): string => (typeof value === 'string' ? JSON.stringify(value) : plain(value));
+/** The name of a type that is a value; undefined for other values. */
+function typeName(value: object): string | undefined {
+  const name = /^\[object Type<(.*)>\]$/.exec(Object.prototype.toString.call(value))?.[1];
+  return name === 'null' ? 'null_type' : name;
+}
+
+/** In lists and maps, cel-go writes values as they stand in expressions, and doubles with six digits. */
+function nested(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'number') return Number.isFinite(value) ? value.toFixed(6) : JSON.stringify(number(value));
+  if (value instanceof Uint8Array) return `b${JSON.stringify(plain(value))}`;
+  if (value instanceof Date) return `timestamp("${plain(value)}")`;
+  if (value instanceof Duration) return `duration("${plain(value)}")`;
+  return plain(value);
+}
 
 function number(value: number): string {
   if (Number.isNaN(value)) return 'NaN';
@@ -32,12 +48,33 @@ function number(value: number): string {
   return String(value);
 }
 
+/** The name of a value's type, as errors show it. */
+function kindOf(value: unknown): string {
+  const kinds: Readonly<Record<string, string>> = { string: 'string', number: 'double', bigint: 'int', boolean: 'bool' };
+  if (value === null) return 'null_type';
+  if (typeof value !== 'object') return kinds[typeof value] ?? typeof value;
+  if (Array.isArray(value)) return 'list';
+  if (value instanceof Uint8Array) return 'bytes';
+  if (value instanceof UnsignedInt) return 'uint';
+  if (value instanceof Date) return 'google.protobuf.Timestamp';
+  if (value instanceof Duration) return 'google.protobuf.Duration';
+  return 'map';
+}
+
+const integerOf = (value: unknown): bigint | undefined =>
+  typeof value === 'bigint' ? value : value instanceof UnsignedInt ? value.valueOf() : undefined;
+
+const radixTypes: Readonly<Record<number, string>> = { 2: 'integers and bools', 16: 'integers, byte buffers, and strings' };
+
 function radix(value: unknown, base: number, clause: string): string {
-  if (typeof value === 'bigint') return value.toString(base);
+  const integer = integerOf(value);
+  if (integer !== undefined) return integer.toString(base);
   if (base === 2 && typeof value === 'boolean') return value ? '1' : '0';
   if (base === 16 && typeof value === 'string') return Buffer.from(value, 'utf8').toString('hex');
   if (base === 16 && value instanceof Uint8Array) return Buffer.from(value).toString('hex');
-  throw new CelValueError(`error during formatting: ${clause} clause can only be used on integers`);
+  throw new CelValueError(
+    `error during formatting: ${clause} clause can only be used on ${radixTypes[base] ?? 'integers'}, was given ${kindOf(value)}`,
+  );
 }
 
 function scientific(value: number, precision: number): string {
@@ -50,13 +87,13 @@ function clause(kind: string, precision: number | undefined, value: unknown): st
     case 's':
       return plain(value);
     case 'd':
-      if (typeof value === 'bigint') return String(value);
-      if (typeof value === 'number' && Number.isInteger(value)) return String(value);
-      throw new CelValueError('error during formatting: decimal clause can only be used on integers');
+      if (integerOf(value) !== undefined) return String(integerOf(value));
+      throw new CelValueError(`error during formatting: decimal clause can only be used on integers, was given ${kindOf(value)}`);
     case 'f':
     case 'e': {
       if (typeof value !== 'number' && typeof value !== 'bigint') {
-        throw new CelValueError('error during formatting: fixed-point clause can only be used on doubles');
+        const what = kind === 'f' ? 'fixed-point' : 'scientific';
+        throw new CelValueError(`error during formatting: ${what} clause can only be used on doubles, was given ${kindOf(value)}`);
       }
       const n = Number(value);
       if (!Number.isFinite(n)) return number(n);

@@ -1,13 +1,14 @@
 /**
- * The CEL functions on strings, lists and sets that Kubernetes adds to the language: cel-go ext.Strings (version 2), ext.Sets,
- * and k8s.io/apiserver pkg/cel/library regex, lists and format. Regular expressions are RE2: their time grows with the
+ * The CEL functions of regular expressions, on lists and sets, and named formats: cel-go ext.Sets and
+ * k8s.io/apiserver pkg/cel/library regex, lists and format. Regular expressions are RE2: their time grows with the
  * input only.
  */
 import { Optional } from '@marcbachmann/cel-js';
+import { UnsignedInt } from '@marcbachmann/cel-js/evaluator';
 import { RE2JS } from 're2js';
 import { CelValueError, celEqual, compareValues, defineNamespace, type Library } from './cel-library.ts';
+import { ours } from './cel-names.ts';
 import { isRequestUri } from './cel-network.ts';
-import { formatText } from './cel-printf.ts';
 import { isDns1035Label, isDns1123Label, isDns1123Subdomain, isLabelValue, isQualifiedName } from './names.ts';
 
 const maxCached = 256;
@@ -32,7 +33,7 @@ function patternCache(): (pattern: string) => RE2JS {
 
 function registerRegex({ define }: Library): void {
   const compiled = patternCache();
-  define('string.matchesRE2(string): bool', (text: string, pattern: string) => {
+  define(`string.${ours('matches')}(string): bool`, (text: string, pattern: string) => {
     return compiled(pattern).matcher(text).find();
   });
   define('string.find(string): string', (text: string, pattern: string) => {
@@ -51,58 +52,13 @@ function registerRegex({ define }: Library): void {
   );
 }
 
-function replaceText(text: string, from: string, to: string, limit: number): string {
-  if (limit < 0) return text.replaceAll(from, () => to);
-  const parts = text.split(from);
-  if (parts.length - 1 <= limit) return parts.join(to);
-  return (
-    parts
-      .slice(0, limit)
-      .map((p) => p + to)
-      .join('') + parts.slice(limit).join(from)
-  );
-}
-
-function quoted(text: string): string {
-  const escapes: Readonly<Record<string, string>> = {
-    '\u0007': '\\a',
-    '\b': '\\b',
-    '\f': '\\f',
-    '\n': '\\n',
-    '\r': '\\r',
-    '\t': '\\t',
-    '\v': '\\v',
-    '\\': '\\\\',
-    '"': '\\"',
-  };
-  return `"${Array.from(text, (c) => escapes[c] ?? c).join('')}"`;
-}
-
-function registerStrings({ define, environment }: Library): void {
-  define('string.charAt(int): string', (text: string, index: bigint) => {
-    const i = Number(index);
-    const points = Array.from(text);
-    if (i < 0 || i > points.length) throw new CelValueError(`index out of range: ${i}`);
-    return points[i] ?? '';
-  });
-  define('string.replace(string, string): string', (text: string, from: string, to: string) => {
-    return replaceText(text, from, to, -1);
-  });
-  define('string.replace(string, string, int): string', (text: string, from: string, to: string, limit: bigint) => {
-    return replaceText(text, from, to, Number(limit));
-  });
-  define('string.reverse(): string', (text: string) => Array.from(text).reverse().join(''));
-  define('string.format(list): string', (text: string, args: readonly unknown[]) => formatText(text, args));
-  defineNamespace(environment, 'strings');
-  define('stringsNamespace.quote(string): string', (_: object, text: string) => quoted(text));
-}
-
 function sum(list: readonly unknown[]): unknown {
   let total: unknown;
   for (const v of list) {
     if (total === undefined) total = v;
     else if (typeof total === 'bigint' && typeof v === 'bigint') total += v;
     else if (typeof total === 'number' && typeof v === 'number') total += v;
+    else if (total instanceof UnsignedInt && v instanceof UnsignedInt) total = new UnsignedInt(total.valueOf() + v.valueOf());
     else if (hasAdd(total)) total = total.addDuration(v);
     else throw new CelValueError('no such overload: sum');
   }
@@ -126,10 +82,10 @@ function registerLists({ define }: Library): void {
   });
   define('list<A>.min(): A', (list: readonly unknown[]) => extreme(list, 1, 'min'));
   define('list<A>.max(): A', (list: readonly unknown[]) => extreme(list, -1, 'max'));
-  define('list<A>.indexOf(A): int', (list: readonly unknown[], value: unknown) => {
+  define(`list<A>.${ours('indexOf')}(A): int`, (list: readonly unknown[], value: unknown) => {
     return BigInt(list.findIndex((v) => celEqual(v, value)));
   });
-  define('list<A>.lastIndexOf(A): int', (list: readonly unknown[], value: unknown) => {
+  define(`list<A>.${ours('lastIndexOf')}(A): int`, (list: readonly unknown[], value: unknown) => {
     return BigInt(list.findLastIndex((v) => celEqual(v, value)));
   });
 }
@@ -220,7 +176,6 @@ function registerFormats({ define, environment }: Library): void {
 
 export function registerText(library: Library): void {
   registerRegex(library);
-  registerStrings(library);
   registerLists(library);
   registerSets(library);
   registerFormats(library);

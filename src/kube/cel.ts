@@ -3,12 +3,16 @@
  * library and its limits are in docs/adr/cel.md.
  */
 import { type ASTNode, Environment } from '@marcbachmann/cel-js';
-import { adapt, type CelNode, mentions, selects } from './cel-ast.ts';
+import { adapt, type CelNode, callOf, mentions, selects } from './cel-ast.ts';
+import { constantError } from './cel-constants.ts';
+import { registerCore } from './cel-core.ts';
 import { CelCostError, createMeter, type Define, defineNamespace, type Meter } from './cel-library.ts';
 import { registerMacros } from './cel-macros.ts';
 import { meterNodes } from './cel-metering.ts';
+import { mayHoldNames, plainNames } from './cel-names.ts';
 import { registerNetwork } from './cel-network.ts';
 import { registerNumbers } from './cel-numbers.ts';
+import { registerStrings } from './cel-strings.ts';
 import { registerText } from './cel-text.ts';
 
 export { CelCostError } from './cel-library.ts';
@@ -74,7 +78,9 @@ export function createCel(): Cel {
   const meter = createMeter();
   const base = new Environment({ enableOptionalTypes: true, homogeneousAggregateLiterals: false });
   const library = { environment: base, meter, define: definer(base) };
+  registerCore(library);
   registerMacros(library);
+  registerStrings(library);
   registerText(library);
   registerNumbers(library);
   registerNetwork(library);
@@ -111,6 +117,7 @@ function createScope(environment: Environment, meter: Meter): CelScope {
 
 interface LibraryError {
   readonly code?: string;
+  readonly node?: CelNode;
   readonly summary?: string;
   readonly message: string;
   readonly range?: { readonly start: number };
@@ -126,12 +133,22 @@ const translations: readonly (readonly [RegExp, string])[] = [
   [/^No such key: (.*)$/s, "undefined field '$1'"],
   [/^Unknown variable: (.*)$/s, "undeclared reference to '$1' (in container '')"],
   [/^no such overload: (\S+) ([!=<>+\-*/%]+|in) (\S+)$/s, "found no matching overload for '_$2_' applied to '($1, $3)'"],
-  [/^found no matching overload for '(\w+)\((.*)\)'$/s, "undeclared reference to '$1' (in container '')"],
 ];
+
+/** What is wrong with a call: no function has its name, or none of that name takes its arguments. */
+function callMessage(node: CelNode | undefined): string | undefined {
+  const call = node === undefined ? undefined : callOf(node);
+  if (node === undefined || call === undefined) return undefined;
+  if (node.candidates?.declarations.length === 0) return `undeclared reference to '${call.name}' (in container '')`;
+  const [first = '', ...others] = call.args.map((arg) => celTypeText(arg.checkedType?.name ?? 'dyn'));
+  const method = node.op === 'rcall' && call.args.length > (node.args as [string, CelNode, CelNode[]])[2].length;
+  const applied = method ? `${first}.(${others.join(', ')})` : `(${[first, ...others].join(', ')})`;
+  return `found no matching overload for '${call.name}' applied to '${applied}'`;
+}
 
 function compileMessage(error: unknown, expression: string): string {
   const e = error as LibraryError;
-  let text = summaryOf(error);
+  let text = (e.code === 'no_matching_overload' ? callMessage(e.node) : undefined) ?? summaryOf(error);
   for (const [pattern, replacement] of translations) {
     if (pattern.test(text)) {
       text = text.replace(pattern, replacement);
@@ -153,9 +170,6 @@ export const celTypeText = (type: string): string =>
     .replaceAll('>', ')')
     .replaceAll(/\bnull\b/g, 'null_type');
 
-/** What expressions hold that are changed before they are checked. */
-const adapted = /\b(?:matches|has)\b/;
-
 function compile(environment: Environment, meter: Meter, expression: string, options: CompileOptions): Program {
   if (expression.length > maxExpressionLength) throw new CelCompileError('compilation failed: expression is too long');
   let parsed: ReturnType<Environment['parse']>;
@@ -165,9 +179,11 @@ function compile(environment: Environment, meter: Meter, expression: string, opt
     throw new CelCompileError(compileMessage(error, expression));
   }
   const root = parsed.ast as ASTNode as unknown as CelNode;
-  if (adapted.test(expression)) adapt(root, { matches: 'matchesRE2' });
+  const unknown = mayHoldNames(expression) ? adapt(root) : undefined;
+  if (unknown !== undefined) throw new CelCompileError(compileMessage(unknown, expression));
   const checked = parsed.check();
-  if (!checked.valid) throw new CelCompileError(compileMessage(checked.error, expression));
+  const wrong = checked.valid ? constantError(root, expression) : checked.error;
+  if (wrong !== undefined) throw new CelCompileError(compileMessage(wrong, expression));
   const type = checked.type ?? 'dyn';
   const { result, exact = false } = options;
   if (result !== undefined && (exact || type !== 'dyn') && !result.includes(type)) {
@@ -206,8 +222,20 @@ function evaluate(parsed: ReturnType<Environment['parse']>, meter: Meter, variab
   }
 }
 
+/** The library's words for what cel-go says of values. */
+const runtimeWords: readonly (readonly [RegExp, string])[] = [
+  [/^No such key: index out of bounds, index (-?\d+) .*$/s, 'index out of bounds: $1'],
+  [/^No such key: /, 'no such key: '],
+  [/^modulo by zero/, 'modulus by zero'],
+  [/^(integer overflow): .*$/s, '$1'],
+  [/^Optional value is not present$/, 'optional.none() dereference'],
+  [/^(bool|double)\(\) .*$/s, "type conversion error from 'string' to '$1'"],
+  [/^timestamp\(\) requires a string .*$/s, "type conversion error from 'string' to 'google.protobuf.Timestamp'"],
+  [/^Invalid duration string: .*$/s, "type conversion error from 'string' to 'google.protobuf.Duration'"],
+];
+
 function runtimeMessage(error: unknown): string {
-  const text = summaryOf(error);
-  if (text.startsWith('No such key: index out of bounds')) return text.slice('No such key: '.length);
-  return text.replace(/^No such key: /, 'no such key: ');
+  const text = plainNames(summaryOf(error));
+  for (const [pattern, words] of runtimeWords) if (pattern.test(text)) return text.replace(pattern, words);
+  return text;
 }
