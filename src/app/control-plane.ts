@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import { createAdmissionPlugins } from '#apiserver/admission/index.ts';
 import { createWebhookCaller } from '#apiserver/admission/webhook-client.ts';
 import { createAudit } from '#apiserver/audit/audit.ts';
+import { deliver } from '#apiserver/audit/delivery.ts';
 import { openAuditLog } from '#apiserver/audit/log-file.ts';
 import { createAuditFigures, unionSink } from '#apiserver/audit/sink.ts';
 import { auditWebhook } from '#apiserver/audit/webhook.ts';
@@ -112,9 +113,11 @@ function pkiOptionsOf(config: ServerConfig): Omit<PkiOptions, 'now'> {
 /** The audit with the log and the webhook that are configured. Rejects when the log cannot be opened. */
 async function openAudit(settings: NonNullable<SecuritySettings['audit']>, deps: { readonly clock: Clock; readonly log: Logger }) {
   const figures = createAuditFigures();
+  const own = { ...deps, figures };
+  const { log, webhook } = settings;
   const sink = unionSink([
-    ...(settings.log === undefined ? [] : [await openAuditLog(settings.log, { ...deps, figures })]),
-    ...(settings.webhook === undefined ? [] : [auditWebhook(settings.webhook, { ...deps, fetch: httpsFetch, figures })]),
+    ...(log === undefined ? [] : [deliver(await openAuditLog(log.file, own), log.delivery, own)]),
+    ...(webhook === undefined ? [] : [deliver(auditWebhook(webhook.endpoint, { ...own, fetch: httpsFetch }), webhook.delivery, own)]),
   ]);
   return {
     ...createAudit(settings.policy, { sink, clock: deps.clock, figures }),

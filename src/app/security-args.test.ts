@@ -44,13 +44,15 @@ users: [{name: u, user: {token: t}}]
   });
   expect(read.auth.oidc).toMatchObject([{ url: 'https://issuer', requiredClaims: { hd: 'example.com' } }]);
   expect(read.auth.tokenWebhook).toEqual({ server: { url: 'https://127.0.0.1:9/authn', ca: 'CA', token: 't' } });
-  expect(read.audit).toMatchObject({ policy: { rules: [{ level: 'Metadata' }] }, log: { path: '/var/log/audit.log', maxBackups: 3 } });
+  expect(read.audit).toMatchObject({
+    policy: { rules: [{ level: 'Metadata' }] },
+    log: { file: { path: '/var/log/audit.log', maxBackups: 3, format: 'json' } },
+  });
   expect(read.encryption?.[0]?.write?.provider).toBe('aescbc');
 });
 
 test.each([
   [{ 'audit-log-path': '/x' }, 'are needed together'],
-  [{ 'audit-log-mode': 'blocking' }, 'requests never wait for their audit'],
   [{ 'audit-policy-file': '/nowhere', 'audit-log-path': '/x' }, 'audit-policy-file: ENOENT'],
   [{ 'audit-log-maxsize': 'many', 'audit-policy-file': join(dir, 'audit.yaml'), 'audit-log-path': '/x' }, 'not a number'],
   [{ 'oidc-issuer-url': 'http://issuer', 'oidc-client-id': 'c' }, 'oidc-issuer-url must use https'],

@@ -1,34 +1,19 @@
 /** The --kube-apiserver-arg settings that name files about who may do what: identity providers, webhooks, audit, encryption. */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import type { AuditLogOptions } from '#apiserver/audit/log-file.ts';
-import { type AuditPolicy, parseAuditPolicy } from '#apiserver/audit/policy.ts';
-import type { AuditWebhookOptions } from '#apiserver/audit/webhook.ts';
 import type { AuthOptions } from '#apiserver/auth.ts';
 import { type AuthenticationConfiguration, parseAuthenticationConfig } from '#apiserver/authn/authentication-config.ts';
 import { issuerFromFlags, type OidcFlags } from '#apiserver/authn/oidc-config.ts';
 import { type AuthorizerSpec, parseAuthorizationConfig } from '#apiserver/authz/authorization-config.ts';
 import { readWebhookConfig } from '#apiserver/webhook-config.ts';
-import { parseGoDuration } from '#lib/go-duration.ts';
 import { pemBlocks } from '#lib/pem.ts';
 import type { EncryptionPolicy } from '#store/encryption.ts';
 import { parseEncryptionConfig } from '#store/encryption-config.ts';
+import { type Args, duration, failed, fromFile, list, parsed } from './arg-values.ts';
+import { type AuditSettings, auditArgs, auditSettings } from './audit-args.ts';
 import { OptionError } from './options.ts';
 
-export const securityArgs = [
-  'audit-log-format',
-  'audit-log-maxage',
-  'audit-log-maxbackup',
-  'audit-log-maxsize',
-  'audit-log-mode',
-  'audit-log-path',
-  'audit-policy-file',
-  'audit-webhook-batch-buffer-size',
-  'audit-webhook-batch-max-size',
-  'audit-webhook-batch-max-wait',
-  'audit-webhook-config-file',
-  'audit-webhook-initial-backoff',
-  'audit-webhook-mode',
+const own = [
   'authentication-config',
   'authentication-token-webhook-cache-ttl',
   'authentication-token-webhook-config-file',
@@ -50,8 +35,9 @@ export const securityArgs = [
   'service-account-key-file',
 ] as const;
 
-type Name = (typeof securityArgs)[number];
-type Args = ReadonlyMap<string, string>;
+type Name = (typeof own)[number];
+
+export const securityArgs: readonly string[] = [...auditArgs, ...own];
 
 export interface SecuritySettings {
   readonly auth: Pick<AuthOptions, 'oidc' | 'tokenWebhook' | 'authorizers' | 'anonymousPaths'>;
@@ -62,7 +48,7 @@ export interface SecuritySettings {
   };
   /** False where an AuthenticationConfiguration says so. */
   readonly anonymous: boolean | undefined;
-  readonly audit: { readonly policy: AuditPolicy; readonly log?: AuditLogOptions; readonly webhook?: AuditWebhookOptions } | undefined;
+  readonly audit: AuditSettings | undefined;
   readonly encryption: EncryptionPolicy | undefined;
   /** Further public keys whose service-account tokens are good: --service-account-key-file, several with commas between. */
   readonly accountKeys: readonly KeyObject[];
@@ -93,34 +79,6 @@ async function accountKeysOf(args: Args): Promise<readonly KeyObject[]> {
   }
 }
 
-/** What went wrong, with the name of the setting. */
-const failed = (name: Name, error: unknown): OptionError =>
-  new OptionError(`kube-apiserver-arg: ${name}: ${error instanceof Error ? error.message : String(error)}`);
-
-async function fromFile<T>(args: Args, name: Name, read: (path: string) => Promise<T>): Promise<T | undefined> {
-  const path = args.get(name);
-  if (path === undefined || path === '') return undefined;
-  try {
-    return await read(path);
-  } catch (error) {
-    throw failed(name, error);
-  }
-}
-
-const parsed =
-  <T>(parse: (text: string) => T) =>
-  async (path: string): Promise<T> =>
-    parse(await readFile(path, 'utf8'));
-
-function number(args: Args, name: Name): number | undefined {
-  const text = args.get(name);
-  if (text === undefined) return undefined;
-  if (!/^\d{1,9}$/.test(text)) throw new OptionError(`kube-apiserver-arg: ${name}: "${text}" is not a number`);
-  return Number(text);
-}
-
-const list = (text: string | undefined): readonly string[] | undefined => text?.split(',').filter((t) => t !== '');
-
 async function oidcIssuer(args: Args) {
   const ca = await fromFile(args, 'oidc-ca-file', (path) => readFile(path, 'utf8'));
   const text = (name: Name): Partial<OidcFlags> => {
@@ -147,75 +105,12 @@ async function oidcIssuer(args: Args) {
   }
 }
 
-/** A request never waits for its audit: a slow disk or webhook loses events (counted), it does not stop the API. */
-function checkAuditModes(args: Args): void {
-  for (const name of ['audit-log-mode', 'audit-webhook-mode'] as const) {
-    const mode = args.get(name);
-    if (mode !== undefined && mode !== 'batch')
-      throw new OptionError(`kube-apiserver-arg: ${name}: only batch is supported: requests never wait for their audit`);
-  }
-  const format = args.get('audit-log-format');
-  if (format !== undefined && format !== 'json') throw new OptionError('kube-apiserver-arg: audit-log-format: only json is supported');
-}
-
-async function auditWebhookOf(args: Args): Promise<AuditWebhookOptions | undefined> {
-  const server = await fromFile(args, 'audit-webhook-config-file', readWebhookConfig);
-  if (server === undefined) return undefined;
-  const bufferSize = number(args, 'audit-webhook-batch-buffer-size');
-  const maxBatch = number(args, 'audit-webhook-batch-max-size');
-  const maxWaitMs = duration(args, 'audit-webhook-batch-max-wait');
-  const initialBackoffMs = duration(args, 'audit-webhook-initial-backoff');
-  return {
-    server,
-    ...(bufferSize === undefined ? {} : { bufferSize }),
-    ...(maxBatch === undefined ? {} : { maxBatch }),
-    ...(maxWaitMs === undefined ? {} : { maxWaitMs }),
-    ...(initialBackoffMs === undefined ? {} : { initialBackoffMs }),
-  };
-}
-
-async function auditOf(args: Args): Promise<SecuritySettings['audit']> {
-  checkAuditModes(args);
-  const policy = await fromFile(args, 'audit-policy-file', parsed(parseAuditPolicy));
-  const path = args.get('audit-log-path');
-  const webhook = await auditWebhookOf(args);
-  if (policy === undefined || (path === undefined && webhook === undefined)) {
-    if (policy !== undefined || path !== undefined || webhook !== undefined)
-      throw new OptionError(
-        'kube-apiserver-arg: audit-policy-file and one of audit-log-path and audit-webhook-config-file are needed together',
-      );
-    return undefined;
-  }
-  if (path === undefined) return { policy, ...(webhook === undefined ? {} : { webhook }) };
-  const maxSizeMb = number(args, 'audit-log-maxsize');
-  const maxBackups = number(args, 'audit-log-maxbackup');
-  const maxAgeDays = number(args, 'audit-log-maxage');
-  return {
-    policy,
-    ...(webhook === undefined ? {} : { webhook }),
-    log: {
-      path,
-      ...(maxSizeMb === undefined ? {} : { maxSizeMb }),
-      ...(maxBackups === undefined ? {} : { maxBackups }),
-      ...(maxAgeDays === undefined ? {} : { maxAgeDays }),
-    },
-  };
-}
-
 const followed =
   <T>(parse: FollowedFile<T>['parse']) =>
   async (path: string): Promise<ReadFile<T>> => {
     const text = await readFile(path, 'utf8');
     return { path, text, parse, value: await parse(text) };
   };
-
-function duration(args: Args, name: Name): number | undefined {
-  const text = args.get(name);
-  if (text === undefined) return undefined;
-  const ms = parseGoDuration(text);
-  if (ms === undefined || ms < 0) throw new OptionError(`kube-apiserver-arg: ${name}: "${text}" is not a duration such as 1m30s`);
-  return ms;
-}
 
 const modes = ['AlwaysAllow', 'AlwaysDeny', 'Node', 'RBAC', 'Webhook'] as const;
 
@@ -247,11 +142,11 @@ function checkExclusive(args: Args): void {
   };
   clash(
     'authentication-config',
-    securityArgs.filter((a) => a.startsWith('oidc-')),
+    own.filter((a) => a.startsWith('oidc-')),
   );
   clash(
     'authorization-config',
-    securityArgs.filter((a) => a === 'authorization-mode' || a.startsWith('authorization-webhook-')),
+    own.filter((a) => a === 'authorization-mode' || a.startsWith('authorization-webhook-')),
   );
 }
 
@@ -268,7 +163,7 @@ export async function securitySettings(args: Args, issuers: readonly string[] = 
     fromFile(args, 'authentication-token-webhook-config-file', readWebhookConfig),
     fromFile(args, 'authorization-config', followed(parseAuthorizationConfig)),
     authorizersOf(args),
-    auditOf(args),
+    auditSettings(args),
     fromFile(args, 'encryption-provider-config', parsed(parseEncryptionConfig)),
     accountKeysOf(args),
   ]);

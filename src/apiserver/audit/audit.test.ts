@@ -1,20 +1,17 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Registry } from 'prom-client';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { encodeProtobuf } from '#kube/protobuf.ts';
 import { StatusError } from '#kube/status-error.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
 import { memoryLogger } from '#platform/log.ts';
-import type { HttpsFetch } from '../authn/https-json.ts';
 import type { ApiRequest, ApiResponse, UserInfo } from '../contract.ts';
 import { parseRequestInfo } from '../request-info.ts';
 import { createAudit } from './audit.ts';
 import { openAuditLog } from './log-file.ts';
 import { auditDecision, parseAuditPolicy } from './policy.ts';
 import { createAuditFigures } from './sink.ts';
-import { type AuditWebhookOptions, auditWebhook } from './webhook.ts';
 
 const policy = (rules: string, more = '') => parseAuditPolicy(`apiVersion: audit.k8s.io/v1\nkind: Policy\n${more}\nrules:\n${rules}`);
 const alice: UserInfo = { name: 'alice', groups: ['dev'] };
@@ -50,9 +47,13 @@ describe('policy', () => {
   });
 });
 
-function recording(rules: string, more = '') {
+function recording(rules: string, more = '', stored?: (event: Record<string, unknown>) => Promise<boolean>) {
   const events: Record<string, unknown>[] = [];
-  const sink = { write: (event: object) => void events.push(event as Record<string, unknown>), close: async () => await Promise.resolve() };
+  const write = (event: object): Promise<boolean> | undefined => {
+    events.push(event as Record<string, unknown>);
+    return stored?.(event as Record<string, unknown>);
+  };
+  const sink = { write, close: async () => await Promise.resolve() };
   return { events, audit: createAudit(policy(rules, more), { sink, clock: fakeClock(), figures: createAuditFigures() }) };
 }
 
@@ -177,56 +178,85 @@ test("answers carry the id of their events: the client's, cut where it is too lo
   expect(events[0]?.['auditID']).toBe('x'.repeat(64));
 });
 
-describe('the webhook', () => {
-  const setUp = (answer: () => Response, more: Partial<AuditWebhookOptions> = {}) => {
-    const sent: { readonly kind: string; readonly items: readonly object[] }[] = [];
-    const clock = fakeClock();
-    const figures = createAuditFigures();
-    const registry = new Registry();
-    figures.register(registry);
-    const fetch: HttpsFetch = async (r) => {
-      sent.push(JSON.parse(r.body ?? '') as (typeof sent)[number]);
-      return await Promise.resolve(answer());
-    };
-    const sink = auditWebhook(
-      { server: { url: 'https://audit' }, maxBatch: 3, maxWaitMs: 1000, ...more },
-      { clock, log: memoryLogger(), fetch, figures },
+describe('a sink that requests wait for', () => {
+  test('refuses those whose first event it could not store, before anything is done', async () => {
+    const { audit } = recording('- {level: Metadata}', '', async () => await Promise.resolve(false));
+    let done = false;
+    const answer = await audit.handle(async () => {
+      done = true;
+      return await Promise.resolve(created);
+    })(request());
+    expect(done).toBe(false);
+    expect(answer).toMatchObject({
+      status: 500,
+      contentType: 'text/plain; charset=utf-8',
+      body: 'Internal Server Error: "/api/v1/namespaces/ns/pods?dryRun=All": failed to store audit event\n',
+    });
+  });
+  test('holds the answer until it has the event, whatever becomes of it', async () => {
+    const last = Promise.withResolvers<boolean>();
+    const { events, audit } = recording('- {level: Metadata}', '', async (event) =>
+      event['stage'] === 'ResponseComplete' ? await last.promise : true,
     );
-    const failed = async (): Promise<number> =>
-      (await registry.getSingleMetric('apiserver_audit_error_total')?.get())?.values[0]?.value ?? 0;
-    return { sent, clock, sink, failed };
+    let answered = false;
+    const answer = audit
+      .handle(async () => await Promise.resolve(created))(request())
+      .then((a) => {
+        answered = true;
+        return a;
+      });
+    await vi.waitUntil(() => events.length === 2);
+    expect(answered).toBe(false);
+    last.resolve(false);
+    expect(await answer).toMatchObject({ status: 201 });
+  });
+});
+
+test('a file that cannot be written is told, and written again when it can be', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'audit-'));
+  const log = memoryLogger();
+  const figures = createAuditFigures();
+  const backend = await openAuditLog({ path: join(dir, 'logs/audit.log'), maxSizeMb: 0.0001 }, { clock: fakeClock(), log, figures });
+  const { signal } = new AbortController();
+  const long = { text: 'x'.repeat(200) };
+  expect(await backend.process([long], signal)).toBe(true);
+  // What is to be put aside has gone.
+  rmSync(join(dir, 'logs'), { recursive: true });
+  expect(await backend.process([long, long], signal)).toBe(false);
+  expect(log.lines).toEqual([expect.stringContaining('the audit log cannot be written')]);
+  mkdirSync(join(dir, 'logs'));
+  expect(await backend.process([long], signal)).toBe(true);
+  await backend.close();
+  rmSync(dir, { recursive: true });
+});
+
+test('the log may have the legacy format', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'audit-'));
+  const deps = { clock: fakeClock(), log: memoryLogger(), figures: createAuditFigures() };
+  const backend = await openAuditLog({ path: join(dir, 'audit.log'), format: 'legacy' }, deps);
+  const event = {
+    requestReceivedTimestamp: '2026-01-01T00:00:00.120000Z',
+    auditID: 'id',
+    stage: 'RequestReceived',
+    verb: 'get',
+    user: { username: 'alice', groups: ['a', 'b'] },
+    sourceIPs: ['10.0.0.7', '10.0.0.8'],
+    userAgent: 'kubectl',
+    objectRef: { namespace: 'ns' },
+    requestURI: '/api/v1/namespaces/ns/pods/p',
   };
-  const ok = (): Response => new Response('');
-  test('gets events in batches: full ones at once, others when their time has come, the rest at the end', async () => {
-    const { sent, clock, sink } = setUp(ok);
-    for (let i = 0; i < 4; i++) sink.write({ i });
-    await clock.advance(1);
-    expect(sent.map((s) => [s.kind, s.items.length])).toEqual([['EventList', 3]]);
-    await clock.advance(1001);
-    expect(sent.map((s) => s.items.length)).toEqual([3, 1]);
-    sink.write({ i: 5 });
-    await sink.close();
-    expect(sent.map((s) => s.items.length)).toEqual([3, 1, 1]);
-  });
-  test('gets a batch again after a failure; what fails for good is counted', async () => {
-    let failures = 0;
-    const { sent, clock, sink, failed } = setUp(() => new Response('', { status: failures++ < 1 ? 500 : 200 }), { initialBackoffMs: 100 });
-    for (let i = 0; i < 3; i++) sink.write({ i });
-    await clock.advance(200);
-    expect(sent).toHaveLength(2);
-    expect(await failed()).toBe(0);
-    failures = -100;
-    for (let i = 0; i < 3; i++) sink.write({ i });
-    for (let i = 0; i < 10; i++) await clock.advance(1000);
-    expect(await failed()).toBe(3);
-  });
-  test('that does not answer holds up nobody: what the buffer cannot hold is dropped and counted', async () => {
-    const { clock, sink, failed } = setUp(() => new Response('', { status: 500 }), { bufferSize: 5, initialBackoffMs: 1e9 });
-    for (let i = 0; i < 3; i++) sink.write({ i });
-    await clock.advance(1);
-    for (let i = 0; i < 7; i++) sink.write({ i });
-    expect(await failed()).toBe(2);
-  });
+  const acting = { ...event, impersonatedUser: { username: 'bob', groups: ['c'] }, responseStatus: { code: 200 } };
+  await backend.process([event, acting, {}], new AbortController().signal);
+  await backend.close();
+  const start =
+    '2026-01-01T00:00:00.12Z AUDIT: id="id" stage="RequestReceived" ip="10.0.0.7" method="get" user="alice" groups="\\"a\\",\\"b\\""';
+  expect(readFileSync(join(dir, 'audit.log'), 'utf8').split('\n')).toEqual([
+    `${start} as="<self>" asgroups="<lookup>" user-agent="kubectl" namespace="ns" uri="/api/v1/namespaces/ns/pods/p" response="<deferred>"`,
+    `${start} as="bob" asgroups="\\"c\\"" user-agent="kubectl" namespace="ns" uri="/api/v1/namespaces/ns/pods/p" response="200"`,
+    expect.stringContaining('user="<none>" groups="<none>"'),
+    '',
+  ]);
+  rmSync(dir, { recursive: true });
 });
 
 test('old files go after so many days', async () => {
@@ -248,9 +278,9 @@ test('the log is rotated by size and old files go', async () => {
   const clock = fakeClock();
   const deps = { clock, log: memoryLogger(), figures: createAuditFigures() };
   const sink = await openAuditLog({ path: join(dir, 'audit.log'), maxSizeMb: 0.001, maxBackups: 2 }, deps);
-  for (let i = 0; i < 10; i++) {
-    sink.write({ i, text: 'x'.repeat(600) });
-  }
+  const text = 'x'.repeat(600);
+  const stored = await Promise.all(Array.from({ length: 10 }, (_, i) => sink.process([{ i, text }], new AbortController().signal)));
+  expect(stored).not.toContain(false);
   await sink.close();
   const names = readdirSync(dir).sort();
   expect(names).toHaveLength(3);

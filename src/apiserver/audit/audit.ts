@@ -110,7 +110,8 @@ interface Recorder {
   readonly decision: AuditDecision;
   /** What admission has noted. */
   readonly annotations: Map<string, string>;
-  readonly emit: (stage: Stage, more?: object) => void;
+  /** What the sink gives: where it is a promise, the request waits for it. */
+  readonly emit: (stage: Stage, more?: object) => ReturnType<AuditSink['write']>;
 }
 
 function ended(response: ApiResponse, done: () => void): ApiResponse {
@@ -135,7 +136,7 @@ const longestId = 64;
 export interface AuditDeps {
   readonly sink: AuditSink;
   readonly clock: Clock;
-  readonly figures: Pick<AuditFigures, 'event' | 'level'>;
+  readonly figures: Pick<AuditFigures, 'event' | 'level' | 'rejected'>;
 }
 
 export function createAudit(policy: AuditPolicy, deps: AuditDeps): Audit {
@@ -175,15 +176,15 @@ export function createAudit(policy: AuditPolicy, deps: AuditDeps): Audit {
       decision,
       annotations: new Map(),
       emit: (stage, more = {}) => {
-        if (decision.omitStages.includes(stage)) return;
+        if (decision.omitStages.includes(stage)) return undefined;
         const sent = stage === 'RequestReceived' || body === undefined ? {} : { requestObject: body };
         figures.event();
-        sink.write({ ...base, stage, ...sent, ...more, stageTimestamp: micro(clock.now()) });
+        return sink.write({ ...base, stage, ...sent, ...more, stageTimestamp: micro(clock.now()) });
       },
     };
   };
 
-  const finish = (recorder: Recorder, request: ApiRequest, response: ApiResponse): ApiResponse => {
+  const finish = async (recorder: Recorder, request: ApiRequest, response: ApiResponse): Promise<ApiResponse> => {
     const made = decisions.get(request.signal);
     const decided =
       made === undefined
@@ -202,11 +203,11 @@ export function createAudit(policy: AuditPolicy, deps: AuditDeps): Audit {
     };
     const answer = { ...response, headers: { ...response.headers, 'audit-id': recorder.id } };
     if (answer.type !== 'watch' && answer.type !== 'stream') {
-      recorder.emit('ResponseComplete', more);
+      await recorder.emit('ResponseComplete', more);
       return answer;
     }
-    recorder.emit('ResponseStarted', more);
-    return ended(answer, () => recorder.emit('ResponseComplete', more));
+    await recorder.emit('ResponseStarted', more);
+    return ended(answer, () => void recorder.emit('ResponseComplete', more));
   };
 
   return {
@@ -219,21 +220,24 @@ export function createAudit(policy: AuditPolicy, deps: AuditDeps): Audit {
         return await inner(request);
       }
       if (recorder === undefined) return await inner(request);
-      recorder.emit('RequestReceived');
+      if ((await recorder.emit('RequestReceived')) === false) {
+        figures.rejected();
+        return notStored(request);
+      }
       const { annotations, decision } = recorder;
       const annotate: ApiRequest['annotate'] = (key, value, level) => {
         if (annotations.has(key) || annotations.size >= maxAnnotations) return;
         if (level === undefined || decision.level !== 'Metadata') annotations.set(key, value);
       };
-      return finish(recorder, request, await inner({ ...request, annotate }));
+      return await finish(recorder, request, await inner({ ...request, annotate }));
     },
     authenticate: (inner) => async (request, signal) => {
       try {
         return await inner(request, signal);
       } catch (error) {
-        if (isStatus(error, 'Unauthorized')) recordRefusal(request, signal, error, record, nobody, ['ResponseStarted']);
+        if (isStatus(error, 'Unauthorized')) await recordRefusal(request, signal, error, record, nobody, ['ResponseStarted']);
         else if (error instanceof StatusError)
-          recordRefusal(request, signal, error, record, requestorOf(error) ?? nobody, ['RequestReceived', 'ResponseComplete']);
+          await recordRefusal(request, signal, error, record, requestorOf(error) ?? nobody, ['RequestReceived', 'ResponseComplete']);
         throw error;
       }
     },
@@ -250,19 +254,27 @@ export function createAudit(policy: AuditPolicy, deps: AuditDeps): Audit {
 
 const nobody: UserInfo = { name: '', groups: [] };
 
-function recordRefusal(
+/** Upstream's answer where the first event of a request cannot be stored and has to be. */
+function notStored(request: ApiRequest): ApiResponse {
+  const query = request.query.toString();
+  const uri = query === '' ? request.path : `${request.path}?${query}`;
+  const body = `Internal Server Error: ${JSON.stringify(uri)}: failed to store audit event\n`;
+  return { type: 'bytes', status: 500, contentType: 'text/plain; charset=utf-8', body };
+}
+
+async function recordRefusal(
   request: Parameters<Authenticate>[0],
   signal: AbortSignal,
   error: StatusError,
   record: (request: Omit<ApiRequest, 'user'>, user: EffectiveUser) => Recorder | undefined,
   user: UserInfo,
   stages: readonly Stage[],
-): void {
+): Promise<void> {
   const { method, path, query, headers, remoteAddress } = request;
   try {
     const recorder = record({ method, path, headers, remoteAddress, query, body: undefined, signal }, user);
     const responseStatus = { ...toStatus(error), kind: undefined, apiVersion: undefined };
-    for (const stage of stages) recorder?.emit(stage, stage === 'RequestReceived' ? {} : { responseStatus });
+    for (const stage of stages) await recorder?.emit(stage, stage === 'RequestReceived' ? {} : { responseStatus });
   } catch {
     // A path that cannot be read is not recorded.
   }

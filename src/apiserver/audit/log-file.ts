@@ -1,10 +1,11 @@
-/** The audit log: one JSON object a line, in a file that is rotated. kube-apiserver's --audit-log-* flags. */
+/** The audit log: one event a line, in a file that is rotated. kube-apiserver's --audit-log-* flags. */
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
-import type { AuditFigures, AuditSink } from './sink.ts';
+import { type LineEvent, legacyLine } from './legacy-format.ts';
+import type { AuditBackend, AuditFigures } from './sink.ts';
 
 export interface AuditLogOptions {
   readonly path: string;
@@ -14,10 +15,10 @@ export interface AuditLogOptions {
   readonly maxBackups?: number;
   /** Days for which old files are kept; 0: for ever. */
   readonly maxAgeDays?: number;
+  /** Default 'json'. */
+  readonly format?: 'json' | 'legacy';
 }
 
-/** Bytes that wait for a slow disk: beyond, events are dropped and counted, rather than requests held up. */
-const maxPending = 64 * 1024 * 1024;
 const dayMs = 24 * 3600 * 1000;
 
 /** Complaints about the disk are told once in this time. */
@@ -72,23 +73,24 @@ async function openFile(path: string): Promise<OpenFile> {
 }
 
 /** Rejects when the file cannot be opened. */
-export async function openAuditLog(options: AuditLogOptions, deps: AuditLogDeps): Promise<AuditSink> {
+export async function openAuditLog(options: AuditLogOptions, deps: AuditLogDeps): Promise<AuditBackend> {
   const { clock, log, figures } = deps;
   const limit = (options.maxSizeMb ?? 100) * 1024 * 1024;
   await mkdir(dirname(options.path), { recursive: true, mode: 0o700 });
   let file: OpenFile | undefined = await openFile(options.path);
   let { size } = file;
-  let pending = 0;
   let lastBackup = 0;
   let complainedAt = Number.NEGATIVE_INFINITY;
   let queue: Promise<void> = removeOld(options, clock.now()).catch(() => undefined);
 
-  const fail = (what: string, error?: unknown): void => {
-    figures.failed('log', 1);
+  const fail = (events: number, error: unknown): void => {
+    figures.failed('log', events);
     if (clock.monotonic() - complainedAt < complainEveryMs) return;
     complainedAt = clock.monotonic();
-    log.error(what, { error });
+    log.error('the audit log cannot be written', { error });
   };
+  const lineOf =
+    options.format === 'legacy' ? (event: object) => legacyLine(event as LineEvent) : (event: object) => `${JSON.stringify(event)}\n`;
   const closeFile = async (): Promise<void> => {
     const { stream } = file ?? {};
     file = undefined;
@@ -112,29 +114,32 @@ export async function openAuditLog(options: AuditLogOptions, deps: AuditLogDeps)
     await removeOld(options, clock.now());
   };
   const append = async (line: Buffer): Promise<void> => {
+    await current();
+    if (size > 0 && size + line.length > limit) await rotate();
+    const { stream } = await current();
+    size += line.length;
+    await new Promise<void>((resolve, reject) => {
+      stream.write(line, (error) => (error instanceof Error ? reject(error) : resolve()));
+    });
+  };
+  const appendAll = async (events: readonly object[]): Promise<boolean> => {
+    let written = 0;
     try {
-      await current();
-      if (size > 0 && size + line.length > limit) await rotate();
-      const { stream } = await current();
-      size += line.length;
-      await new Promise<void>((resolve, reject) => {
-        stream.write(line, (error) => (error instanceof Error ? reject(error) : resolve()));
-      });
+      for (const event of events) {
+        await append(Buffer.from(lineOf(event)));
+        written++;
+      }
+      return true;
     } catch (error) {
-      fail('the audit log cannot be written', error);
-    } finally {
-      pending -= line.length;
+      fail(events.length - written, error);
+      return false;
     }
   };
   return {
-    write: (event) => {
-      const line = Buffer.from(`${JSON.stringify(event)}\n`);
-      if (pending + line.length > maxPending) {
-        fail('the audit log is too slow: events are dropped');
-        return;
-      }
-      pending += line.length;
-      queue = queue.then(() => append(line));
+    process: async (events) => {
+      const turn = queue.then(() => appendAll(events));
+      queue = turn.then(() => undefined);
+      return await turn;
     },
     close: async () => {
       await queue;

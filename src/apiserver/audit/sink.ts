@@ -1,9 +1,20 @@
-/** Where audit events go. A sink never holds up a request: what it cannot take is dropped and counted. */
+/** Where audit events go, and upstream's figures of it. */
 import { Counter, type Registry } from 'prom-client';
 
 export interface AuditSink {
-  readonly write: (event: object) => void;
+  /**
+   * Takes an event. Undefined: nobody has to wait for it. A promise: the request waits until it is fulfilled, and is refused where it
+   * gives false before the request was handled. It never rejects.
+   */
+  readonly write: (event: object) => Promise<boolean> | undefined;
   /** Writes what is pending. */
+  readonly close: () => Promise<void>;
+}
+
+/** Takes events to where they are kept. */
+export interface AuditBackend {
+  /** False: some were lost, which is told and counted already. Never rejects. */
+  readonly process: (events: readonly object[], signal: AbortSignal) => Promise<boolean>;
   readonly close: () => Promise<void>;
 }
 
@@ -12,6 +23,8 @@ export interface AuditFigures {
   readonly event: () => void;
   readonly level: (level: string) => void;
   readonly failed: (plugin: string, events: number) => void;
+  /** A request was refused because its event could not be stored. */
+  readonly rejected: () => void;
   readonly register: (registry: Registry) => void;
 }
 
@@ -30,6 +43,7 @@ export function createAuditFigures(): AuditFigures {
     event: () => events.inc(),
     level: (level) => levels.inc({ level }),
     failed: (plugin, count) => errors.inc({ plugin }, count),
+    rejected: () => rejected.inc(),
     register: (registry) => {
       for (const metric of [events, levels, errors, rejected]) registry.registerMetric(metric);
     },
@@ -38,7 +52,8 @@ export function createAuditFigures(): AuditFigures {
 
 export const unionSink = (sinks: readonly AuditSink[]): AuditSink => ({
   write: (event) => {
-    for (const sink of sinks) sink.write(event);
+    const waits = sinks.map((sink) => sink.write(event)).filter((wait) => wait !== undefined);
+    return waits.length === 0 ? undefined : Promise.all(waits).then((stored) => !stored.includes(false));
   },
   close: async () => {
     await Promise.all(sinks.map((s) => s.close()));
