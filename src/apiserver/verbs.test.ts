@@ -3,6 +3,7 @@ import { createKubeClient } from '#client/kube-client.ts';
 import type { Job } from '#kube/generated/batch-v1.ts';
 import type { Stored } from '#kube/object.ts';
 import { configMaps, deployments } from '#kube/refs.ts';
+import { seededRandom } from '#platform/random.ts';
 import { builtinKinds } from '#resources/index.ts';
 import type { ApiResponse } from './contract.ts';
 import { startTestServer, type TestServer } from './testing.ts';
@@ -64,6 +65,27 @@ test('what a strategy makes of the name holds for a generated name too', async (
   const { name, uid } = made.metadata;
   expect(name).toMatch(/^j-\w{5}$/);
   expect(made.spec?.template.metadata?.labels).toMatchObject({ 'job-name': name, 'batch.kubernetes.io/controller-uid': uid });
+});
+
+test('a generated name that is taken is generated anew, eight times at most', async () => {
+  let calls = 0;
+  const random = { ...seededRandom(1), suffix: () => `${calls++}`.padStart(5, 'b') };
+  const t = await startTestServer(builtinKinds, { random });
+  const generated = { ...map(''), metadata: { generateName: 'a-' } };
+  for (const taken of ['a-bbbb0', 'a-bbbb1', 'a-bbbb2']) await t.call('POST', maps, map(taken));
+  expect(objectOf(await t.call('POST', maps, generated))).toMatchObject({ metadata: { name: 'a-bbbb3', generateName: 'a-' } });
+  expect(calls).toBe(4);
+  calls = 0;
+  for (let i = 4; i < 8; i++) await t.call('POST', maps, map(`a-bbbb${i}`));
+  expect(objectOf(await t.call('POST', maps, generated))).toMatchObject({
+    code: 409,
+    reason: 'AlreadyExists',
+    message: 'configmaps "a-bbbb7" already exists, the server was not able to generate a unique name for the object',
+    details: { name: 'a-bbbb7', kind: 'configmaps', retryAfterSeconds: 1 },
+  });
+  expect(calls).toBe(8);
+  const named = { ...map(''), metadata: { name: 'a-bbbb0', generateName: 'a-' } };
+  expect(objectOf(await t.call('POST', maps, named))).toMatchObject({ code: 409, details: { retryAfterSeconds: 1 } });
 });
 
 test('an update that changes nothing writes nothing', async () => {

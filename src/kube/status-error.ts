@@ -110,6 +110,16 @@ export const notFound = (r: GroupResourceName, name: string): StatusError =>
 export const alreadyExists = (r: GroupResourceName, name: string): StatusError =>
   new StatusError('AlreadyExists', `${groupResource(r)} "${name}" already exists`, { details: detailsOf(r, name) });
 
+/** The text for a name that was made from generateName, or given beside it. */
+export const generatedNameTaken = (r: GroupResourceName, name: string): StatusError =>
+  new StatusError(
+    'AlreadyExists',
+    `${groupResource(r)} "${name}" already exists, the server was not able to generate a unique name for the object`,
+    {
+      details: { ...detailsOf(r, name), retryAfterSeconds: 1 },
+    },
+  );
+
 export const conflict = (r: GroupResourceName, name: string, why: string): StatusError =>
   new StatusError('Conflict', `Operation cannot be fulfilled on ${groupResource(r)} "${name}": ${why}`, {
     details: detailsOf(r, name),

@@ -38,7 +38,7 @@ export interface Answer<T = Obj> {
   readonly headers: IncomingHttpHeaders;
   readonly bytes: Buffer;
   readonly text: string;
-  /** The body, when it is JSON. */
+  /** The body, when it is one JSON document. */
   readonly body: T;
 }
 
@@ -125,7 +125,8 @@ export function createClient(credentials: () => Credentials): Client {
     for await (const chunk of response) chunks.push(chunk as Buffer);
     const bytes = Buffer.concat(chunks);
     const text = bytes.toString('utf8');
-    const json = /json/.test(response.headers['content-type'] ?? '') && !/stream=watch/.test(response.headers['content-type'] ?? '');
+    // Watches are many documents.
+    const json = /json/.test(response.headers['content-type'] ?? '') && !/[?&]watch=/.test(path);
     return { code: response.statusCode ?? 0, headers: response.headers, bytes, text, body: (json ? JSON.parse(text) : undefined) as T };
   };
   const must = async <T>(method: string, path: string, ask: Ask = {}): Promise<T> => {

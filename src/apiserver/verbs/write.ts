@@ -5,7 +5,17 @@
 import type { Draft, KindDef, StrategyContext } from '#kube/kind.ts';
 import type { KubeObject, Stored } from '#kube/object.ts';
 import { apiVersionOf } from '#kube/refs.ts';
-import { alreadyExists, conflict, type FieldError, invalid, isStatus, modifiedMessage, notFound, StatusError } from '#kube/status-error.ts';
+import {
+  alreadyExists,
+  conflict,
+  type FieldError,
+  generatedNameTaken,
+  invalid,
+  isStatus,
+  modifiedMessage,
+  notFound,
+  StatusError,
+} from '#kube/status-error.ts';
 import type { CachedEntry } from '#store/contract.ts';
 import type { AdmissionOperation, AdmissionRequest } from '../contract.ts';
 import { hooksOf, strategyContext, type VerbRequest } from '../core.ts';
@@ -110,7 +120,12 @@ export async function createObject(r: VerbRequest, draft: Draft, dryRun: boolean
   if (!generated) {
     initializeMeta(core, def, draft);
     def.prepareForCreate?.(draft, context);
-    return createOnce(r, draft, context, { ...admission, name: meta.name ?? '' }, dryRun);
+    try {
+      return await createOnce(r, draft, context, { ...admission, name: meta.name ?? '' }, dryRun);
+    } catch (error) {
+      if (isStatus(error, 'AlreadyExists') && (meta.generateName ?? '') !== '') throw generatedNameTaken(def.ref, meta.name ?? '');
+      throw error;
+    }
   }
   for (let attempt = 1; ; attempt++) {
     // Strategies write the name and the uid into the object (jobs: into labels), so each name begins with an object of its own.
@@ -122,7 +137,8 @@ export async function createObject(r: VerbRequest, draft: Draft, dryRun: boolean
     try {
       return await createOnce(r, named, context, { ...admission, object: named, name }, dryRun);
     } catch (error) {
-      if (attempt >= nameAttempts || !isStatus(error, 'AlreadyExists')) throw error;
+      if (!isStatus(error, 'AlreadyExists')) throw error;
+      if (attempt >= nameAttempts) throw generatedNameTaken(def.ref, name);
     }
   }
 }
