@@ -2,6 +2,8 @@
 import { type CertificateRequest, readRequest } from '#lib/x509.ts';
 import type { CertificateSigningRequest } from './generated/certificates-v1.ts';
 import type { FieldError } from './status-error.ts';
+import { fieldInvalid } from './validation/field-error.ts';
+import { signerName as signerNameErrors } from './validation/signer-name.ts';
 
 export const signerNames = {
   apiServerClient: 'kubernetes.io/kube-apiserver-client',
@@ -74,9 +76,6 @@ export function autoApproval(
   return { subresource: 'nodeclient', message: 'Auto approving kubelet client certificate after SubjectAccessReview.' };
 }
 
-const signerForm =
-  /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+\/[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
-
 /** pkg/apis/certificates/validation: on creation. */
 export function validateRequest(csr: CertificateSigningRequest): readonly FieldError[] {
   const errors: FieldError[] = [];
@@ -94,19 +93,9 @@ export function validateRequest(csr: CertificateSigningRequest): readonly FieldE
   for (const [i, usage] of (usages ?? []).entries())
     if ((usages ?? []).indexOf(usage) < i)
       errors.push({ field: `spec.usages[${i}]`, type: 'FieldValueDuplicate', message: `Duplicate value: ${JSON.stringify(usage)}` });
-  if (signerName === '') errors.push({ field: 'spec.signerName', type: 'FieldValueRequired', message: 'Required value' });
-  else if (signerName === signerNames.legacyUnknown)
-    errors.push({
-      field: 'spec.signerName',
-      type: 'FieldValueInvalid',
-      message: `Invalid value: ${JSON.stringify(signerName)}: the legacy signerName is not allowed via this API version`,
-    });
-  else if (signerName.length > 571 || !signerForm.test(signerName))
-    errors.push({
-      field: 'spec.signerName',
-      type: 'FieldValueInvalid',
-      message: `Invalid value: ${JSON.stringify(signerName)}: must be a fully qualified domain and path of the form "example.com/signer-name"`,
-    });
+  errors.push(...signerNameErrors('spec.signerName', signerName));
+  if (signerName === signerNames.legacyUnknown)
+    errors.push(fieldInvalid('spec.signerName', signerName, 'the legacy signerName is not allowed via this API version'));
   if (expirationSeconds !== undefined && expirationSeconds < 600)
     errors.push({
       field: 'spec.expirationSeconds',

@@ -38,6 +38,9 @@ function total(spec: PodSpec, of: (c: Container) => Amounts, podLevel: Amounts):
   return { ...larger(running, starting), ...podLevel };
 }
 
+/** Requests of the containers together, whatever the pod asks for as a whole. */
+export const containerRequests = (spec: PodSpec): Record<string, string | number> => total(spec, (c) => c.resources?.requests ?? {}, {});
+
 /** Requests of all containers, with the overhead of the runtime class. */
 export function podRequests(spec: PodSpec): Record<string, string | number> {
   return sum(

@@ -132,7 +132,7 @@ describe('pods', () => {
     expect(problem).toContain(
       'spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n',
     );
-    expect(problem).toContain('+ spec.containers[0].command: ["x"]');
+    expect(problem).toContain('- \t\t\tcommand: nil,\n+ \t\t\tcommand: {"x"},\n');
     expect(updateProblems('Pod', { spec: { containers: [container, { ...container, name: 'd' }] } }, was)).toEqual([
       'spec.containers: Forbidden: pod updates may not add or remove containers',
     ]);

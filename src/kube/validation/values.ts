@@ -138,10 +138,16 @@ export function intOrPercentValue(value: number | string | undefined): number | 
 }
 
 /** A path below a volume: relative, and not up. */
-export function localPath(field: string, path: string): FieldError[] {
-  if (path.startsWith('/')) return [fieldInvalid(field, path, 'must be a relative path')];
-  return pathWithoutBacksteps(field, path);
-}
+export const localPath = (field: string, path: string): FieldError[] => [
+  ...(path.startsWith('/') ? [fieldInvalid(field, path, 'must be a relative path')] : []),
+  ...pathWithoutBacksteps(field, path),
+];
+
+/** As localPath, for files: names that begin with two dots are the kubelet's. */
+export const nonReservedPath = (field: string, path: string): FieldError[] => [
+  ...localPath(field, path),
+  ...(path.startsWith('..') && !path.startsWith('../') ? [fieldInvalid(field, path, "must not start with '..'")] : []),
+];
 
 export const pathWithoutBacksteps = (field: string, path: string): FieldError[] =>
   path.split('/').includes('..') ? [fieldInvalid(field, path, "must not contain '..'")] : [];

@@ -4,7 +4,7 @@ import { defineKind, type Mutable } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn, orUnset, wideColumn } from '../print.ts';
 import { accessModesText } from './access-modes.ts';
 import { claimSpecDefaults } from './claim-defaults.ts';
-import { claimSpec, claimUpdate } from './claim-validation.ts';
+import { claimSpec, claimStatus, claimUpdate } from './claim-validation.ts';
 import { roundResources } from './pod-defaults.ts';
 import { claimWarnings } from './volume-warnings.ts';
 
@@ -26,7 +26,8 @@ function normalizeDataSources(claim: Mutable<PersistentVolumeClaim>): void {
 export const persistentVolumeClaimKind = defineKind(persistentVolumeClaims, {
   returnsDeleted: true,
   validate: (object) => claimSpec('spec', object.spec ?? {}),
-  validateUpdate: (object, old) => [...claimUpdate(object, old), ...claimSpec('spec', object.spec ?? {})],
+  validateUpdate: claimUpdate,
+  validateStatusUpdate: claimStatus,
   warnings: claimWarnings,
   hasStatus: true,
   defaults: (object) => {

@@ -1,5 +1,5 @@
 /** Containers, init containers and ephemeral containers of a pod. */
-import type { Container, ContainerPort, EphemeralContainer, VolumeDevice, VolumeMount } from '#kube/generated/core-v1.ts';
+import type { Container, ContainerPort, EphemeralContainer, Volume, VolumeMount } from '#kube/generated/core-v1.ts';
 import type { FieldError } from '#kube/status-error.ts';
 import {
   fieldDuplicate,
@@ -8,8 +8,9 @@ import {
   fieldNotFound,
   fieldNotSupported,
   fieldRequired,
+  fieldTooMany,
 } from '#kube/validation/field-error.ts';
-import { oneOf, optionalOneOf, pathWithoutBacksteps, portName, portNumber, requiredDnsLabel } from '#kube/validation/values.ts';
+import { localPath, oneOf, optionalOneOf, portName, portNumber, requiredDnsLabel } from '#kube/validation/values.ts';
 import type { PodContext } from './context.ts';
 import { environment, environmentFrom } from './environment.ts';
 import { containerProbes } from './probes.ts';
@@ -37,58 +38,78 @@ function ports(field: string, list: readonly ContainerPort[] | undefined): Field
   });
 }
 
-function subPath(field: string, path: string): FieldError[] {
-  if (path.startsWith('/')) return [fieldInvalid(field, path, 'must be a relative path')];
-  return pathWithoutBacksteps(field, path);
+/** Mounts that the container may change on the host are for privileged ones. */
+function propagation(field: string, mode: string | undefined, container: AnyContainer): FieldError[] {
+  const errors = optionalOneOf(field, mode, ['Bidirectional', 'HostToContainer', 'None']);
+  if (mode !== 'Bidirectional' || container.securityContext?.privileged === true) return errors;
+  return [...errors, fieldForbidden(field, 'Bidirectional mount propagation is available only to privileged containers')];
 }
 
-function mounts(field: string, list: readonly VolumeMount[] | undefined, devices: ReadonlySet<string>, context: PodContext): FieldError[] {
+function recursiveReadOnly(field: string, mount: VolumeMount): FieldError[] {
+  const mode = mount.recursiveReadOnly;
+  if (mode === undefined || mode === 'Disabled') return [];
+  if (mode !== 'Enabled' && mode !== 'IfPossible') return [fieldNotSupported(field, mode, ['Disabled', 'Enabled', 'IfPossible'])];
+  const propagates = mount.mountPropagation !== undefined && mount.mountPropagation !== 'None';
+  return [
+    ...(mount.readOnly === true ? [] : [fieldForbidden(field, 'may only be specified when readOnly is true')]),
+    ...(propagates ? [fieldForbidden(field, 'may only be specified when mountPropagation is None or not specified')] : []),
+  ];
+}
+
+/** Upstream names the list where a part of a mount is wrong, not the mount. */
+function mounts(field: string, container: AnyContainer, context: PodContext): FieldError[] {
+  const devices = new Map((container.volumeDevices ?? []).map((d) => [d.name, d.devicePath]));
+  const devicePaths = new Set(devices.values());
   const paths = new Set<string>();
-  return (list ?? []).flatMap((mount, i) => {
+  return (container.volumeMounts ?? []).flatMap((mount, i) => {
     const at = `${field}[${i}]`;
+    const { name, mountPath, subPath = '', subPathExpr: expression = '' } = mount;
     const errors: FieldError[] = [];
-    if (mount.name === '') errors.push(fieldRequired(`${at}.name`));
-    if (!context.volumes.has(mount.name)) errors.push(fieldNotFound(`${at}.name`, mount.name));
-    if (mount.mountPath === '') errors.push(fieldRequired(`${at}.mountPath`));
-    if (paths.has(mount.mountPath)) errors.push(fieldInvalid(`${at}.mountPath`, mount.mountPath, 'must be unique'));
-    paths.add(mount.mountPath);
-    if (devices.has(mount.name)) errors.push(fieldInvalid(`${at}.name`, mount.name, 'must not already exist in volumeDevices'));
-    const { subPath: sub = '', subPathExpr: expression = '' } = mount;
-    if (sub !== '') errors.push(...subPath(`${at}.subPath`, sub));
+    if (name === '') errors.push(fieldRequired(`${at}.name`));
+    if (!context.volumes.has(name)) errors.push(fieldNotFound(`${at}.name`, name));
+    if (mountPath === '') errors.push(fieldRequired(`${at}.mountPath`));
+    if (paths.has(mountPath)) errors.push(fieldInvalid(`${at}.mountPath`, mountPath, 'must be unique'));
+    paths.add(mountPath);
+    if (devices.has(name)) errors.push(fieldInvalid(`${at}.name`, name, 'must not already exist in volumeDevices'));
+    if (devicePaths.has(mountPath))
+      errors.push(fieldInvalid(`${at}.mountPath`, mountPath, 'must not already exist as a path in volumeDevices'));
+    if (subPath !== '') errors.push(...localPath(`${field}.subPath`, subPath));
     if (expression !== '') {
-      if (sub !== '') errors.push(fieldInvalid(`${at}.subPathExpr`, expression, 'subPathExpr and subPath are mutually exclusive'));
-      errors.push(...subPath(`${at}.subPathExpr`, expression));
+      if (subPath !== '') errors.push(fieldInvalid(`${at}.subPathExpr`, expression, 'subPathExpr and subPath are mutually exclusive'));
+      errors.push(...localPath(`${field}.subPathExpr`, expression));
     }
-    errors.push(...optionalOneOf(`${at}.mountPropagation`, mount.mountPropagation, ['Bidirectional', 'HostToContainer', 'None']));
-    return errors;
+    return [
+      ...errors,
+      ...propagation(`${field}.mountPropagation`, mount.mountPropagation, container),
+      ...recursiveReadOnly(`${field}.recursiveReadOnly`, mount),
+    ];
   });
 }
 
-function devices(
-  field: string,
-  list: readonly VolumeDevice[] | undefined,
-  mounted: ReadonlySet<string>,
-  context: PodContext,
-): FieldError[] {
+const isClaim = (volume: Volume): boolean => volume.persistentVolumeClaim !== undefined || volume.ephemeral !== undefined;
+
+function devices(field: string, container: AnyContainer, context: PodContext): FieldError[] {
+  const mounted = new Map((container.volumeMounts ?? []).map((m) => [m.name, m.mountPath]));
+  const mountPaths = new Set(mounted.values());
   const names = new Set<string>();
   const paths = new Set<string>();
-  return (list ?? []).flatMap((device, i) => {
+  return (container.volumeDevices ?? []).flatMap(({ name, devicePath }, i) => {
     const at = `${field}[${i}]`;
+    const invalid = (part: string, value: string, why: string): FieldError => fieldInvalid(`${at}.${part}`, value, why);
+    const volume = context.volumes.get(name);
     const errors: FieldError[] = [];
-    if (device.name === '') errors.push(fieldRequired(`${at}.name`));
-    if (names.has(device.name)) errors.push(fieldInvalid(`${at}.name`, device.name, 'must be unique'));
-    if (!context.volumes.has(device.name)) errors.push(fieldNotFound(`${at}.name`, device.name));
-    else if (!context.claimVolumes.has(device.name)) {
-      errors.push(
-        fieldInvalid(`${at}.name`, device.name, 'can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode'),
-      );
-    }
-    if (device.devicePath === '') errors.push(fieldRequired(`${at}.devicePath`));
-    if (paths.has(device.devicePath)) errors.push(fieldInvalid(`${at}.devicePath`, device.devicePath, 'must be unique'));
-    if (device.devicePath !== '') errors.push(...pathWithoutBacksteps(`${at}.devicePath`, device.devicePath));
-    if (mounted.has(device.name)) errors.push(fieldInvalid(`${at}.name`, device.name, 'must not already exist in volumeMounts'));
-    names.add(device.name);
-    paths.add(device.devicePath);
+    if (name === '') errors.push(fieldRequired(`${at}.name`));
+    if (names.has(name)) errors.push(invalid('name', name, 'must be unique'));
+    if (volume === undefined) errors.push(fieldNotFound(`${at}.name`, name));
+    else if (!isClaim(volume))
+      errors.push(invalid('name', name, 'can only use volume source type of PersistentVolumeClaim or Ephemeral for block mode'));
+    if (devicePath === '') errors.push(fieldRequired(`${at}.devicePath`));
+    if (paths.has(devicePath)) errors.push(invalid('devicePath', devicePath, 'must be unique'));
+    if (devicePath.split('/').includes('..')) errors.push(invalid('devicePath', devicePath, "can not contain backsteps ('..')"));
+    else paths.add(devicePath);
+    if (mounted.has(name)) errors.push(invalid('name', name, 'must not already exist in volumeMounts'));
+    if (mountPaths.has(devicePath)) errors.push(invalid('devicePath', devicePath, 'must not already exist as a path in volumeMounts'));
+    if (name !== '') names.add(name);
     return errors;
   });
 }
@@ -97,42 +118,60 @@ type AnyContainer = Container | EphemeralContainer;
 
 /** What holds for containers of every sort: validateContainerCommon. */
 function common(field: string, container: AnyContainer, context: PodContext): FieldError[] {
-  const errors = requiredDnsLabel(`${field}.name`, container.name);
-  const image = container.image ?? '';
-  if (image !== '' && image !== image.trim()) {
-    errors.push(fieldInvalid(`${field}.image`, image, 'must not have leading or trailing whitespace'));
-  }
-  if (image === '' && !context.template) errors.push(fieldRequired(`${field}.image`));
-  const mounted = new Set((container.volumeMounts ?? []).map((m) => m.name));
-  const asDevices = new Set((container.volumeDevices ?? []).map((d) => d.name));
-  errors.push(
-    ...oneOf(`${field}.terminationMessagePolicy`, container.terminationMessagePolicy, ['FallbackToLogsOnError', 'File']),
+  return [
+    ...requiredDnsLabel(`${field}.name`, container.name),
+    ...((container.image ?? '') === '' ? [fieldRequired(`${field}.image`)] : []),
+    ...oneOf(`${field}.terminationMessagePolicy`, container.terminationMessagePolicy, ['File', 'FallbackToLogsOnError']),
     ...ports(`${field}.ports`, container.ports),
-    ...environment(`${field}.env`, container.env),
+    ...environment(`${field}.env`, container.env, context.volumes),
     ...environmentFrom(`${field}.envFrom`, container.envFrom),
-    ...mounts(`${field}.volumeMounts`, container.volumeMounts, asDevices, context),
-    ...devices(`${field}.volumeDevices`, container.volumeDevices, mounted, context),
+    ...mounts(`${field}.volumeMounts`, container, context),
+    ...devices(`${field}.volumeDevices`, container, context),
     ...oneOf(`${field}.imagePullPolicy`, container.imagePullPolicy, ['Always', 'IfNotPresent', 'Never']),
     ...resourceRequirements(`${field}.resources`, container.resources, context.resourceClaims),
-    ...resizePolicy(`${field}.resizePolicy`, container),
+    ...resizePolicy(`${field}.resizePolicy`, container, context.spec.restartPolicy),
     ...containerSecurity(`${field}.securityContext`, container.securityContext, context),
-  );
-  return errors;
+  ];
 }
 
-function resizePolicy(field: string, container: AnyContainer): FieldError[] {
+/** Upstream names the list where a policy is wrong. */
+function resizePolicy(field: string, container: AnyContainer, podPolicy: string | undefined): FieldError[] {
   const seen = new Set<string>();
-  return (container.resizePolicy ?? []).flatMap((policy, i) => {
-    const at = `${field}[${i}]`;
-    const errors: FieldError[] = [];
-    if (seen.has(policy.resourceName)) errors.push(fieldDuplicate(at, policy.resourceName));
-    seen.add(policy.resourceName);
-    errors.push(
-      ...oneOf(`${at}.resourceName`, policy.resourceName, ['cpu', 'memory']),
-      ...oneOf(`${at}.restartPolicy`, policy.restartPolicy, ['NotRequired', 'RestartContainer']),
-    );
-    return errors;
+  return (container.resizePolicy ?? []).flatMap(({ resourceName: name, restartPolicy: policy }, i) => {
+    const again = seen.has(name) ? [fieldDuplicate(`${field}[${i}]`, name)] : [];
+    seen.add(name);
+    return [
+      ...again,
+      ...oneOf(field, name, ['cpu', 'memory']),
+      ...oneOf(field, policy, ['NotRequired', 'RestartContainer']),
+      ...(podPolicy === 'Never' && policy !== 'NotRequired'
+        ? [fieldInvalid(field, policy, "must be 'NotRequired' when `restartPolicy` is 'Never'")]
+        : []),
+    ];
   });
+}
+
+const restartLimits = { rules: 20, exitCodes: 255 };
+
+/** A container's own policy, and rules for its exit codes: validateContainerRestartPolicy. */
+function restartPolicy(field: string, { restartPolicy: policy, restartPolicyRules: rules = [] }: Container): FieldError[] {
+  const errors = optionalOneOf(`${field}.restartPolicy`, policy, ['Always', 'Never', 'OnFailure']);
+  if (policy === undefined && rules.length > 0)
+    errors.push(fieldRequired(`${field}.restartPolicy`, 'must specify restartPolicy when restart rules are used'));
+  const at = `${field}.restartPolicyRules`;
+  if (rules.length > restartLimits.rules) errors.push(fieldTooMany(at, rules.length, restartLimits.rules));
+  for (const [i, { action, exitCodes }] of rules.entries()) {
+    if (action !== 'Restart') errors.push(fieldNotSupported(`${at}[${i}].action`, action, ['Restart']));
+    if (exitCodes === undefined) errors.push(fieldRequired(`${at}[${i}].exitCodes`, 'must be specified'));
+    else {
+      const { operator, values = [] } = exitCodes;
+      if (operator !== 'In' && operator !== 'NotIn')
+        errors.push(fieldNotSupported(`${at}[${i}].exitCodes.operator`, operator, ['In', 'NotIn']));
+      if (values.length > restartLimits.exitCodes)
+        errors.push(fieldTooMany(`${at}[${i}].exitCodes.values`, values.length, restartLimits.exitCodes));
+    }
+  }
+  return errors;
 }
 
 /** The same host port may be asked for once. */
@@ -148,24 +187,23 @@ function hostPortConflicts(field: string, containers: readonly Container[], used
   );
 }
 
-function hostNetworkPorts(field: string, containers: readonly Container[], context: PodContext): FieldError[] {
-  if (context.spec.hostNetwork !== true) return [];
-  return containers.flatMap((container, i) =>
-    (container.ports ?? []).flatMap((port, j) =>
-      port.hostPort === port.containerPort
+/** On the host's network a container's ports are the host's; in templates the defaults are still to come. */
+export function hostNetworkPorts(field: string, { spec, template }: PodContext): FieldError[] {
+  if (spec.hostNetwork !== true) return [];
+  return spec.containers.flatMap((container, i) =>
+    (container.ports ?? []).flatMap(({ hostPort = 0, containerPort }, j) =>
+      hostPort === containerPort || (template && hostPort === 0)
         ? []
-        : [
-            fieldInvalid(
-              `${field}[${i}].ports[${j}].containerPort`,
-              port.containerPort,
-              'must match `hostPort` when `hostNetwork` is true',
-            ),
-          ],
+        : [fieldInvalid(`${field}[${i}].ports[${j}].hostPort`, hostPort, 'must match `containerPort` when `hostNetwork` is true')],
     ),
   );
 }
 
-const graceOf = (context: PodContext): number => context.spec.terminationGracePeriodSeconds ?? 30;
+/** Spaces around the name of an image are refused in pods only: templates may have been stored with them. */
+export const imageSpaces = (field: string, list: readonly AnyContainer[] | undefined): FieldError[] =>
+  (list ?? []).flatMap(({ image = '' }, i) =>
+    image === image.trim() ? [] : [fieldInvalid(`${field}[${i}].image`, image, 'must not have leading or trailing whitespace')],
+  );
 
 export function containers(field: string, context: PodContext): FieldError[] {
   const list = context.spec.containers;
@@ -173,43 +211,52 @@ export function containers(field: string, context: PodContext): FieldError[] {
   const names = new Set<string>();
   const errors = list.flatMap((container, i) => {
     const at = `${field}[${i}]`;
-    const found = common(at, container, context);
-    if (names.has(container.name)) found.push(fieldDuplicate(`${at}.name`, container.name));
+    const again = names.has(container.name) ? [fieldDuplicate(`${at}.name`, container.name)] : [];
     names.add(container.name);
-    found.push(...containerProbes(at, container, graceOf(context)));
-    if (container.restartPolicy !== undefined) {
-      const supported = ['Always', 'Never', 'OnFailure'];
-      if (!supported.includes(container.restartPolicy))
-        found.push(fieldNotSupported(`${at}.restartPolicy`, container.restartPolicy, supported));
-    }
-    return found;
+    return [
+      ...common(at, container, context),
+      ...again,
+      ...containerProbes(at, container, context.spec.terminationGracePeriodSeconds),
+      ...restartPolicy(at, container),
+    ];
   });
-  return [...errors, ...hostPortConflicts(field, list, new Set()), ...hostNetworkPorts(field, list, context)];
+  return [...errors, ...hostPortConflicts(field, list, new Set())];
+}
+
+/** What only init containers that keep running may have. */
+function noSidecarParts(field: string, container: Container): FieldError[] {
+  return (['lifecycle', 'livenessProbe', 'readinessProbe', 'startupProbe'] as const).flatMap((part) =>
+    container[part] === undefined
+      ? []
+      : [fieldForbidden(`${field}.${part}`, 'may not be set for init containers without restartPolicy=Always')],
+  );
 }
 
 export function initContainers(field: string, context: PodContext): FieldError[] {
-  const names = new Set(context.spec.containers.map((c) => c.name));
-  return (context.spec.initContainers ?? []).flatMap((container, i) => {
+  const { spec } = context;
+  const names = new Set(spec.containers.map((c) => c.name));
+  return (spec.initContainers ?? []).flatMap((container, i) => {
     const at = `${field}[${i}]`;
-    const errors = common(at, container, context);
-    if (names.has(container.name)) errors.push(fieldDuplicate(`${at}.name`, container.name));
-    names.add(container.name);
-    errors.push(...hostPortConflicts(field, [container], new Set()));
+    const again = names.has(container.name) ? [fieldDuplicate(`${at}.name`, container.name)] : [];
+    if (container.name !== '') names.add(container.name);
     const sidecar = container.restartPolicy === 'Always';
-    errors.push(...optionalOneOf(`${at}.restartPolicy`, container.restartPolicy, ['Always', 'Never', 'OnFailure']));
-    if (sidecar) errors.push(...containerProbes(at, container, graceOf(context)));
-    else {
-      for (const part of ['lifecycle', 'livenessProbe', 'readinessProbe', 'startupProbe'] as const) {
-        if (container[part] !== undefined) {
-          errors.push(fieldForbidden(`${at}.${part}`, 'may not be set for init containers without restartPolicy=Always'));
-        }
-      }
-    }
-    return errors;
+    return [
+      ...common(at, container, context),
+      ...restartPolicy(at, container),
+      ...again,
+      // Init containers run one by one: each has the host's ports for itself. Upstream counts from 0 here.
+      ...hostPortConflicts(field, [container], new Set()),
+      ...(sidecar ? containerProbes(at, container, spec.terminationGracePeriodSeconds) : noSidecarParts(at, container)),
+    ];
   });
 }
 
-const ephemeralForbidden = ['ports', 'livenessProbe', 'readinessProbe', 'startupProbe', 'lifecycle', 'resources', 'resizePolicy'] as const;
+const notEphemeral = 'cannot be set for an Ephemeral Container';
+/** In the order of Go's struct. */
+const ephemeralForbidden = [
+  ...(['ports', 'resources', 'resizePolicy', 'restartPolicy', 'restartPolicyRules'] as const),
+  ...(['livenessProbe', 'readinessProbe', 'startupProbe', 'lifecycle'] as const),
+];
 
 export function ephemeralContainers(field: string, context: PodContext): FieldError[] {
   const { spec } = context;
@@ -217,21 +264,19 @@ export function ephemeralContainers(field: string, context: PodContext): FieldEr
   const names = new Set(others);
   return (spec.ephemeralContainers ?? []).flatMap((container, i) => {
     const at = `${field}[${i}]`;
-    const errors = common(at, container, context);
+    const errors = [...common(at, container, context), ...imageSpaces(field, [container]).map((e) => ({ ...e, field: `${at}.image` }))];
     if (names.has(container.name)) errors.push(fieldDuplicate(`${at}.name`, container.name));
     names.add(container.name);
     const target = container.targetContainerName ?? '';
     if (target !== '' && !others.has(target)) errors.push(fieldNotFound(`${at}.targetContainerName`, target));
     for (const part of ephemeralForbidden) {
       const value = container[part];
-      if (value !== undefined && Object.keys(value).length > 0) {
-        errors.push(fieldForbidden(`${at}.${part}`, 'cannot be set for an Ephemeral Container'));
-      }
+      const set = value !== undefined && (typeof value === 'string' || Object.keys(value).length > 0);
+      if (set) errors.push(fieldForbidden(`${at}.${part}`, notEphemeral));
     }
-    for (const [j, mount] of (container.volumeMounts ?? []).entries()) {
-      if ((mount.subPath ?? '') !== '')
-        errors.push(fieldForbidden(`${at}.volumeMounts[${j}].subPath`, 'cannot be set for an Ephemeral Container'));
-    }
+    for (const [j, mount] of (container.volumeMounts ?? []).entries())
+      for (const part of ['subPath', 'subPathExpr'] as const)
+        if ((mount[part] ?? '') !== '') errors.push(fieldForbidden(`${at}.volumeMounts[${j}].${part}`, notEphemeral));
     return errors;
   });
 }

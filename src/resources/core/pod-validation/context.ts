@@ -1,22 +1,18 @@
-import type { PodSpec } from '#kube/generated/core-v1.ts';
+import type { PodSpec, Volume } from '#kube/generated/core-v1.ts';
 
 /** What the checks of a pod's parts need to know of the whole. */
 export interface PodContext {
   readonly spec: PodSpec;
   /** True for templates: names that pods get later may be missing. */
   readonly template: boolean;
-  readonly volumes: ReadonlySet<string>;
-  /** Volumes that are block devices or claims may be used through volumeDevices. */
-  readonly claimVolumes: ReadonlySet<string>;
+  /** The volumes that are right, by name. */
+  readonly volumes: ReadonlyMap<string, Volume>;
   readonly resourceClaims: ReadonlySet<string>;
 }
 
-export const podContext = (spec: PodSpec, template: boolean): PodContext => ({
+export const podContext = (spec: PodSpec, template: boolean, volumes: ReadonlyMap<string, Volume>): PodContext => ({
   spec,
   template,
-  volumes: new Set((spec.volumes ?? []).map((v) => v.name)),
-  claimVolumes: new Set(
-    (spec.volumes ?? []).filter((v) => v.persistentVolumeClaim !== undefined || v.ephemeral !== undefined).map((v) => v.name),
-  ),
-  resourceClaims: new Set((spec.resourceClaims ?? []).map((c) => c.name)),
+  volumes,
+  resourceClaims: new Set((spec.resourceClaims ?? []).map((c) => c.name).filter((name) => name !== '')),
 });

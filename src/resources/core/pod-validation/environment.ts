@@ -1,9 +1,9 @@
 /** env and envFrom of containers. */
-import type { EnvFromSource, EnvVar, EnvVarSource } from '#kube/generated/core-v1.ts';
+import type { EnvFromSource, EnvVar, EnvVarSource, FileKeySelector, Volume } from '#kube/generated/core-v1.ts';
 import { isDns1123Subdomain } from '#kube/names.ts';
 import type { FieldError } from '#kube/status-error.ts';
-import { fieldInvalid, fieldNotSupported, fieldProblems, fieldRequired } from '#kube/validation/field-error.ts';
-import { configKeyProblems, environmentNameProblems } from '#kube/validation/values.ts';
+import { fieldInvalid, fieldNotFound, fieldNotSupported, fieldProblems, fieldRequired } from '#kube/validation/field-error.ts';
+import { configKeyProblems, environmentNameProblems, nonReservedPath, qualifiedName } from '#kube/validation/values.ts';
 
 const envFields = [
   'metadata.name',
@@ -26,44 +26,69 @@ const envResources = [
 ];
 export const volumeFields = ['metadata.annotations', 'metadata.labels', 'metadata.name', 'metadata.namespace', 'metadata.uid'];
 
-const subscript = /^(metadata\.(?:annotations|labels))\['(.*)'\]$/;
+/** A path such as metadata.labels['key'], split: fieldpath.SplitMaybeSubscriptedPath. */
+const subscript = /^([^[]*)\['(.*)'\]$/s;
 
-/** The path of a downward API field. */
+/** What a pod's fields may be called through the downward API; those with a key are checked apart. */
+const known = new Set([
+  ...envFields,
+  ...volumeFields,
+  'spec.restartPolicy',
+  'spec.schedulerName',
+  'status.phase',
+  'metadata.annotations',
+  'metadata.labels',
+]);
+
+/** The path of a downward API field: validateObjectFieldSelector. */
 export function fieldRef(
   field: string,
   ref: { readonly apiVersion?: string; readonly fieldPath: string },
   supported: readonly string[],
 ): FieldError[] {
-  if (ref.apiVersion === undefined || ref.apiVersion === '') return [fieldRequired(`${field}.apiVersion`)];
-  if (ref.fieldPath === '') return [fieldRequired(`${field}.fieldPath`)];
-  const path = subscript.exec(ref.fieldPath);
-  if (path !== null) return [];
-  if (ref.apiVersion !== 'v1')
-    return [fieldInvalid(`${field}.fieldPath`, ref.fieldPath, `error converting fieldPath: unsupported pod version: ${ref.apiVersion}`)];
-  return supported.includes(ref.fieldPath) ? [] : [fieldNotSupported(`${field}.fieldPath`, ref.fieldPath, supported)];
+  const { apiVersion = '', fieldPath } = ref;
+  if (apiVersion === '') return [fieldRequired(`${field}.apiVersion`)];
+  if (fieldPath === '') return [fieldRequired(`${field}.fieldPath`)];
+  const at = `${field}.fieldPath`;
+  const failed = (why: string): FieldError[] => [fieldInvalid(at, fieldPath, `error converting fieldPath: ${why}`)];
+  if (apiVersion !== 'v1') return failed(`unsupported pod version: ${apiVersion}`);
+  const [, path, key] = subscript.exec(fieldPath) ?? [];
+  if (path !== undefined && key !== undefined) {
+    if (path === 'metadata.annotations') return qualifiedName(field, key.toLowerCase());
+    return path === 'metadata.labels' ? qualifiedName(field, key) : failed(`field label does not support subscript: ${fieldPath}`);
+  }
+  if (!known.has(fieldPath)) return failed(`field label not supported: ${fieldPath}`);
+  return supported.includes(fieldPath) ? [] : [fieldNotSupported(at, fieldPath, supported)];
 }
 
-/** A resource of a container in the downward API. */
+const hugePages = /^(?:requests|limits)\.hugepages-/;
+
+/** A resource of a container in the downward API: validateContainerResourceFieldSelector. */
 export function resourceFieldRef(
   field: string,
   ref: { readonly containerName?: string; readonly resource: string; readonly divisor?: string | number },
   inVolume: boolean,
 ): FieldError[] {
-  if (inVolume && (ref.containerName ?? '') === '') return [fieldRequired(`${field}.containerName`)];
-  if (ref.resource === '') return [fieldRequired(`${field}.resource`)];
-  const huge = /^(?:requests|limits)\.hugepages-/.test(ref.resource);
-  if (!huge && !envResources.includes(ref.resource)) return [fieldNotSupported(`${field}.resource`, ref.resource, envResources)];
-  return divisor(`${field}.divisor`, ref);
+  const { containerName = '', resource } = ref;
+  const errors: FieldError[] = [];
+  if (inVolume && containerName === '') errors.push(fieldRequired(`${field}.containerName`));
+  else if (resource === '') errors.push(fieldRequired(`${field}.resource`));
+  else if (!envResources.includes(resource) && !hugePages.test(resource))
+    errors.push(fieldNotSupported(`${field}.resource`, resource, envResources));
+  return [...errors, ...divisor(`${field}.divisor`, resource, String(ref.divisor ?? '0'))];
 }
 
-function divisor(field: string, ref: { readonly resource: string; readonly divisor?: string | number }): FieldError[] {
-  const text = String(ref.divisor ?? '0');
-  if (text === '0') return [];
-  const cpu = ref.resource.endsWith('.cpu');
-  const allowed = cpu ? ['1m', '1'] : ['1', '1k', '1M', '1G', '1T', '1P', '1E', '1Ki', '1Mi', '1Gi', '1Ti', '1Pi', '1Ei'];
-  const rule = cpu ? "only divisor's values 1m and 1 are supported with the cpu resource" : undefined;
-  const other = "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the memory resource";
-  return allowed.includes(text) ? [] : [fieldInvalid(field, text, rule ?? other)];
+const units = ['1', '1k', '1M', '1G', '1T', '1P', '1E', '1Ki', '1Mi', '1Gi', '1Ti', '1Pi', '1Ei'];
+
+function divisor(field: string, resource: string, value: string): FieldError[] {
+  if (value === '0') return [];
+  const kind = hugePages.test(resource) ? 'hugepages' : resource.replace(/^(?:limits|requests)\./, '');
+  const wrong = (rule: string): FieldError[] => [fieldInvalid(field, resource, rule)];
+  if (kind === 'cpu')
+    return value === '1m' || value === '1' ? [] : wrong("only divisor's values 1m and 1 are supported with the cpu resource");
+  if (kind !== 'memory' && kind !== 'ephemeral-storage' && kind !== 'hugepages') return [];
+  const name = kind === 'ephemeral-storage' ? 'local ephemeral storage' : kind;
+  return units.includes(value) ? [] : wrong(`only divisor's values ${units.join(', ')} are supported with the ${name} resource`);
 }
 
 interface KeyRef {
@@ -72,21 +97,33 @@ interface KeyRef {
 }
 
 function keyRef(field: string, ref: KeyRef): FieldError[] {
-  const errors: FieldError[] = [];
   const name = ref.name ?? '';
-  if (name === '') errors.push(fieldRequired(`${field}.name`));
-  else errors.push(...fieldProblems(`${field}.name`, name, isDns1123Subdomain(name)));
+  const errors = fieldProblems(`${field}.name`, name, isDns1123Subdomain(name));
   if (ref.key === '') errors.push(fieldRequired(`${field}.key`));
   else errors.push(...fieldProblems(`${field}.key`, ref.key, configKeyProblems(ref.key)));
   return errors;
 }
 
-function valueFrom(field: string, variable: EnvVar, source: EnvVarSource): FieldError[] {
+/** A variable from a file in a volume: validateFileKeySelector. */
+function fileKeyRef(field: string, ref: FileKeySelector, volumes: ReadonlyMap<string, Volume>): FieldError[] {
+  const errors: FieldError[] = [];
+  if (ref.key === '') errors.push(fieldRequired(`${field}.key`));
+  else errors.push(...fieldProblems(`${field}.key`, ref.key, environmentNameProblems(ref.key)));
+  if (ref.volumeName === '') errors.push(fieldRequired(`${field}.volumeName`));
+  else if (!volumes.has(ref.volumeName)) errors.push(fieldNotFound(`${field}.volumeName`, ref.volumeName));
+  else if (volumes.get(ref.volumeName)?.emptyDir === undefined)
+    errors.push(fieldInvalid(`${field}.volumeName`, ref.volumeName, 'referenced volume must be of type emptyDir'));
+  if (ref.path === '') errors.push(fieldRequired(`${field}.path`));
+  return [...errors, ...nonReservedPath(`${field}.path`, ref.path)];
+}
+
+function valueFrom(field: string, variable: EnvVar, source: EnvVarSource, volumes: ReadonlyMap<string, Volume>): FieldError[] {
   const errors: FieldError[] = [];
   if (source.fieldRef !== undefined) errors.push(...fieldRef(`${field}.fieldRef`, source.fieldRef, envFields));
   if (source.resourceFieldRef !== undefined) errors.push(...resourceFieldRef(`${field}.resourceFieldRef`, source.resourceFieldRef, false));
   if (source.configMapKeyRef !== undefined) errors.push(...keyRef(`${field}.configMapKeyRef`, source.configMapKeyRef));
   if (source.secretKeyRef !== undefined) errors.push(...keyRef(`${field}.secretKeyRef`, source.secretKeyRef));
+  if (source.fileKeyRef !== undefined) errors.push(...fileKeyRef(`${field}.fileKeyRef`, source.fileKeyRef, volumes));
   const sources = Object.keys(source).length;
   if (sources === 0)
     errors.push(
@@ -97,14 +134,14 @@ function valueFrom(field: string, variable: EnvVar, source: EnvVarSource): Field
   return errors;
 }
 
-export function environment(field: string, variables: readonly EnvVar[] | undefined): FieldError[] {
+export function environment(field: string, variables: readonly EnvVar[] | undefined, volumes: ReadonlyMap<string, Volume>): FieldError[] {
   return (variables ?? []).flatMap((variable, i) => {
     const at = `${field}[${i}]`;
     const name =
       variable.name === ''
         ? [fieldRequired(`${at}.name`)]
         : fieldProblems(`${at}.name`, variable.name, environmentNameProblems(variable.name));
-    return [...name, ...(variable.valueFrom === undefined ? [] : valueFrom(`${at}.valueFrom`, variable, variable.valueFrom))];
+    return [...name, ...(variable.valueFrom === undefined ? [] : valueFrom(`${at}.valueFrom`, variable, variable.valueFrom, volumes))];
   });
 }
 
@@ -122,8 +159,8 @@ export function environmentFrom(field: string, sources: readonly EnvFromSource[]
       else errors.push(...fieldProblems(`${at}.${kind}.name`, name, isDns1123Subdomain(name)));
     }
     const count = Number(source.configMapRef !== undefined) + Number(source.secretRef !== undefined);
-    if (count === 0) errors.push(fieldInvalid(at, '', 'must specify one of: `configMapRef` or `secretRef`'));
-    else if (count > 1) errors.push(fieldInvalid(at, '', 'may not have more than one field specified at a time'));
+    if (count === 0) errors.push(fieldInvalid(field, '', 'must specify one of: `configMapRef` or `secretRef`'));
+    else if (count > 1) errors.push(fieldInvalid(field, '', 'may not have more than one field specified at a time'));
     return errors;
   });
 }

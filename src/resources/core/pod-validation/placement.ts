@@ -7,7 +7,8 @@ import type {
   Toleration,
   TopologySpreadConstraint,
 } from '#kube/generated/core-v1.ts';
-import { isDns1123Label, isLabelValue, isQualifiedName } from '#kube/names.ts';
+import type { LabelSelector } from '#kube/generated/meta-v1.ts';
+import { isLabelValue, isQualifiedName } from '#kube/names.ts';
 import type { FieldError } from '#kube/status-error.ts';
 import {
   fieldDuplicate,
@@ -18,7 +19,7 @@ import {
   fieldRequired,
 } from '#kube/validation/field-error.ts';
 import { labelSelector } from '#kube/validation/label-selector.ts';
-import { oneOf, optionalOneOf, qualifiedName } from '#kube/validation/values.ts';
+import { dnsLabel, dnsSubdomain, optionalOneOf, positive, qualifiedName } from '#kube/validation/values.ts';
 
 function requirement(field: string, r: NodeSelectorRequirement): FieldError[] {
   const count = r.values?.length ?? 0;
@@ -35,10 +36,11 @@ function requirement(field: string, r: NodeSelectorRequirement): FieldError[] {
 
 type Term = NodeSelector['nodeSelectorTerms'][number];
 
-function nodeTerm(field: string, term: Term): FieldError[] {
+/** `anyValue`: values that no label can have are taken: where the term is a preference. */
+function nodeTerm(field: string, term: Term, anyValue: boolean): FieldError[] {
   const expressions = (term.matchExpressions ?? []).flatMap((r, i) => {
     const at = `${field}.matchExpressions[${i}]`;
-    const values = (r.values ?? []).flatMap((v, j) => fieldProblems(`${at}.values[${j}]`, v, isLabelValue(v)));
+    const values = anyValue ? [] : (r.values ?? []).flatMap((v, j) => fieldProblems(`${at}.values[${j}]`, v, isLabelValue(v)));
     return [...requirement(at, r), ...values];
   });
   const fields = (term.matchFields ?? []).flatMap((r, i) => {
@@ -49,6 +51,7 @@ function nodeTerm(field: string, term: Term): FieldError[] {
         errors.push(fieldRequired(`${at}.values`, "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"));
     } else errors.push(fieldInvalid(`${at}.operator`, r.operator, 'not a valid selector operator'));
     if (r.key !== 'metadata.name') errors.push(fieldInvalid(`${at}.key`, r.key, 'not a valid field selector key'));
+    else for (const [j, name] of (r.values ?? []).entries()) errors.push(...dnsSubdomain(`${at}.values[${j}]`, name));
     return errors;
   });
   return [...expressions, ...fields];
@@ -58,7 +61,7 @@ function nodeTerm(field: string, term: Term): FieldError[] {
 export function nodeSelector(field: string, selector: NodeSelector): FieldError[] {
   if (selector.nodeSelectorTerms.length === 0)
     return [fieldRequired(`${field}.nodeSelectorTerms`, 'must have at least one node selector term')];
-  return selector.nodeSelectorTerms.flatMap((term, i) => nodeTerm(`${field}.nodeSelectorTerms[${i}]`, term));
+  return selector.nodeSelectorTerms.flatMap((term, i) => nodeTerm(`${field}.nodeSelectorTerms[${i}]`, term, false));
 }
 
 const weightOf = (field: string, weight: number): FieldError[] =>
@@ -69,11 +72,40 @@ function podTerm(field: string, term: PodAffinityTerm): FieldError[] {
     ...labelSelector(`${field}.labelSelector`, term.labelSelector),
     ...labelSelector(`${field}.namespaceSelector`, term.namespaceSelector),
   ];
-  for (const [i, namespace] of (term.namespaces ?? []).entries()) {
-    errors.push(...fieldProblems(`${field}.namespaces[${i}]`, namespace, isDns1123Label(namespace)));
-  }
+  for (const namespace of term.namespaces ?? []) errors.push(...dnsLabel(`${field}.namespace`, namespace));
+  errors.push(...labelKeys(field, term));
   if (term.topologyKey === '') errors.push(fieldRequired(`${field}.topologyKey`, 'can not be empty'));
-  else errors.push(...qualifiedName(`${field}.topologyKey`, term.topologyKey));
+  return [...errors, ...qualifiedName(`${field}.topologyKey`, term.topologyKey)];
+}
+
+interface KeyedTerm {
+  readonly labelSelector?: LabelSelector;
+  readonly matchLabelKeys?: readonly string[];
+  readonly mismatchLabelKeys?: readonly string[];
+}
+
+/** Keys of labels whose values the pod itself gives: validateMatchLabelKeysAndMismatchLabelKeys. */
+function labelKeys(field: string, { labelSelector: selector, matchLabelKeys = [], mismatchLabelKeys = [] }: KeyedTerm): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const [part, keys] of [
+    ['matchLabelKeys', matchLabelKeys],
+    ['mismatchLabelKeys', mismatchLabelKeys],
+  ] as const) {
+    const at = `${field}.${part}`;
+    if (keys.length === 0) continue;
+    if (selector === undefined) errors.push(fieldForbidden(at, 'must not be specified when labelSelector is not set'));
+    else for (const [i, key] of keys.entries()) errors.push(...qualifiedName(`${at}[${i}]`, key));
+  }
+  // What the keys stand for has been added to the selector: a key that is there besides was there before.
+  const seen = new Set(Object.keys(selector?.matchLabels ?? {}));
+  for (const { key } of selector?.matchExpressions ?? []) {
+    const i = matchLabelKeys.lastIndexOf(key);
+    if (i >= 0 && seen.has(key)) errors.push(fieldInvalid(`${field}[${i}]`, key, 'exists in both matchLabelKeys and labelSelector'));
+    seen.add(key);
+  }
+  for (const [i, key] of matchLabelKeys.entries())
+    if (mismatchLabelKeys.includes(key))
+      errors.push(fieldInvalid(`${field}.matchLabelKeys[${i}]`, key, 'exists in both matchLabelKeys and mismatchLabelKeys'));
   return errors;
 }
 
@@ -85,7 +117,7 @@ export function affinity(field: string, value: Affinity | undefined): FieldError
     errors.push(...nodeSelector(`${field}.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution`, required));
   for (const [i, term] of (node?.preferredDuringSchedulingIgnoredDuringExecution ?? []).entries()) {
     const at = `${field}.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[${i}]`;
-    errors.push(...weightOf(at, term.weight), ...nodeTerm(`${at}.preference`, term.preference));
+    errors.push(...weightOf(at, term.weight), ...nodeTerm(`${at}.preference`, term.preference, true));
   }
   for (const kind of ['podAffinity', 'podAntiAffinity'] as const) {
     const terms = value?.[kind];
@@ -122,7 +154,7 @@ function toleration(field: string, t: Toleration): FieldError[] {
     const problems = isLabelValue(value);
     if (problems.length > 0) errors.push(fieldInvalid(`${field}.operator`, value, problems.join(';')));
   } else if (operator === 'Exists') {
-    if (value !== '') errors.push(fieldInvalid(`${field}.operator`, t, "value must be empty when `operator` is 'Exists'"));
+    if (value !== '') errors.push(fieldInvalid(`${field}.operator`, value, "value must be empty when `operator` is 'Exists'"));
   } else errors.push(fieldNotSupported(`${field}.operator`, operator, ['Equal', 'Exists']));
   if (effect !== '' && !taintEffects.includes(effect)) errors.push(fieldNotSupported(`${field}.effect`, effect, taintEffects));
   return errors;
@@ -131,29 +163,30 @@ function toleration(field: string, t: Toleration): FieldError[] {
 export const tolerations = (field: string, list: readonly Toleration[] | undefined): FieldError[] =>
   (list ?? []).flatMap((t, i) => toleration(`${field}[${i}]`, t));
 
+function minDomains(field: string, { minDomains: least, whenUnsatisfiable: action }: TopologySpreadConstraint): FieldError[] {
+  if (least === undefined) return [];
+  const errors = positive(field, least);
+  if (action === 'DoNotSchedule') return errors;
+  return [...errors, fieldInvalid(field, least, `can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ${action}`)];
+}
+
 export function spreadConstraints(field: string, list: readonly TopologySpreadConstraint[] | undefined): FieldError[] {
-  const seen = new Set<string>();
+  const pairs = (list ?? []).map((c) => `{${c.topologyKey}, ${c.whenUnsatisfiable}}`);
   return (list ?? []).flatMap((c, i) => {
     const at = `${field}[${i}]`;
-    const errors: FieldError[] = [];
-    if (c.maxSkew <= 0) errors.push(fieldInvalid(`${at}.maxSkew`, c.maxSkew, 'must be greater than zero'));
-    if (c.topologyKey === '') errors.push(fieldRequired(`${at}.topologyKey`, 'can not be empty'));
-    else errors.push(...qualifiedName(`${at}.topologyKey`, c.topologyKey));
-    errors.push(...oneOf(`${at}.whenUnsatisfiable`, c.whenUnsatisfiable, ['DoNotSchedule', 'ScheduleAnyway']));
-    const pair = `{${c.topologyKey}, ${c.whenUnsatisfiable}}`;
-    if (seen.has(pair)) errors.push(fieldDuplicate(`${at}.{topologyKey, whenUnsatisfiable}`, pair));
-    seen.add(pair);
-    if (c.minDomains !== undefined && c.minDomains <= 0)
-      errors.push(fieldInvalid(`${at}.minDomains`, c.minDomains, 'must be greater than zero'));
-    if (c.minDomains !== undefined && c.whenUnsatisfiable !== 'DoNotSchedule') {
-      const rule = `can only use minDomains if whenUnsatisfiable=DoNotSchedule, not ${c.whenUnsatisfiable}`;
-      errors.push(fieldInvalid(`${at}.minDomains`, c.minDomains, rule));
-    }
-    errors.push(
+    const pair = pairs[i] ?? '';
+    const action = ['DoNotSchedule', 'ScheduleAnyway'].includes(c.whenUnsatisfiable);
+    return [
+      ...positive(`${at}.maxSkew`, c.maxSkew),
+      ...(c.topologyKey === '' ? [fieldRequired(`${at}.topologyKey`, 'can not be empty')] : []),
+      ...(action ? [] : [fieldNotSupported(`${at}.whenUnsatisfiable`, c.whenUnsatisfiable, ['DoNotSchedule', 'ScheduleAnyway'])]),
+      // The first of two that are the same is told of.
+      ...(pairs.indexOf(pair, i + 1) < 0 ? [] : [fieldDuplicate(`${at}.{topologyKey, whenUnsatisfiable}`, pair)]),
+      ...minDomains(`${at}.minDomains`, c),
       ...optionalOneOf(`${at}.nodeAffinityPolicy`, c.nodeAffinityPolicy, ['Honor', 'Ignore']),
       ...optionalOneOf(`${at}.nodeTaintsPolicy`, c.nodeTaintsPolicy, ['Honor', 'Ignore']),
+      ...labelKeys(at, c),
       ...labelSelector(`${at}.labelSelector`, c.labelSelector),
-    );
-    return errors;
+    ];
   });
 }

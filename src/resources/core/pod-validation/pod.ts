@@ -1,12 +1,9 @@
 /** Specs of pods and of templates: ValidatePodSpec. */
-import type { Pod, PodDNSConfig, PodSpec, PodTemplateSpec } from '#kube/generated/core-v1.ts';
-import { isDns1123Subdomain } from '#kube/names.ts';
+import type { Pod, PodSpec, PodTemplateSpec, Volume } from '#kube/generated/core-v1.ts';
 import type { FieldError } from '#kube/status-error.ts';
-import { ipAddress } from '#kube/validation/addresses.ts';
-import { fieldDuplicate, fieldForbidden, fieldInvalid, fieldRequired } from '#kube/validation/field-error.ts';
+import { fieldDuplicate, fieldForbidden, fieldInvalid } from '#kube/validation/field-error.ts';
 import {
   annotations,
-  dnsLabel,
   dnsSubdomain,
   labels,
   oneOf,
@@ -15,40 +12,17 @@ import {
   rangeText,
   requiredDnsLabel,
 } from '#kube/validation/values.ts';
-import { containers, ephemeralContainers, initContainers } from './containers.ts';
+import { appArmorMatches, podAnnotations, seccompMatches } from './annotations.ts';
+import { containers, ephemeralContainers, hostNetworkPorts, imageSpaces, initContainers } from './containers.ts';
 import { podContext } from './context.ts';
+import { dnsConfig, hostAliases, hostNames } from './dns.ts';
 import { affinity, spreadConstraints, tolerations } from './placement.ts';
-import { resourceRequirements } from './resources.ts';
+import { podLevelResources, resourceRequirements } from './resources.ts';
 import { podSecurity } from './security.ts';
 import { volumes } from './volumes.ts';
+import { hostProcess, operatingSystem } from './windows.ts';
 
 export const maxInt32 = 2 ** 31 - 1;
-
-function dnsConfig(field: string, config: PodDNSConfig | undefined, policy: string | undefined): FieldError[] {
-  const errors: FieldError[] = [];
-  const servers = config?.nameservers ?? [];
-  if (policy === 'None' && servers.length === 0) {
-    errors.push(
-      fieldRequired(
-        config === undefined ? field : `${field}.nameservers`,
-        'must provide at least one DNS nameserver when `dnsPolicy` is None',
-      ),
-    );
-  }
-  if (servers.length > 3) errors.push(fieldInvalid(`${field}.nameservers`, servers, 'must not have more than 3 nameservers'));
-  for (const [i, server] of servers.entries()) errors.push(...ipAddress(`${field}.nameservers[${i}]`, server));
-  const searches = config?.searches ?? [];
-  if (searches.length > 32) errors.push(fieldInvalid(`${field}.searches`, searches, 'must not have more than 32 search paths'));
-  for (const [i, search] of searches.entries()) {
-    const name = search.replace(/\.$/, '');
-    if (search !== '.')
-      for (const why of isDns1123Subdomain(name.replaceAll('_', '-'))) errors.push(fieldInvalid(`${field}.searches[${i}]`, search, why));
-  }
-  for (const [i, option] of (config?.options ?? []).entries()) {
-    if ((option.name ?? '') === '') errors.push(fieldRequired(`${field}.options[${i}]`, 'must not be empty'));
-  }
-  return errors;
-}
 
 function gates(field: string, spec: PodSpec): FieldError[] {
   const errors = (spec.readinessGates ?? []).flatMap((gate, i) =>
@@ -64,87 +38,89 @@ function gates(field: string, spec: PodSpec): FieldError[] {
   return errors;
 }
 
-function hostAliases(field: string, spec: PodSpec): FieldError[] {
-  return (spec.hostAliases ?? []).flatMap((alias, i) => [
-    ...ipAddress(`${field}[${i}].ip`, alias.ip),
-    ...(alias.hostnames ?? []).flatMap((name, j) => dnsSubdomain(`${field}[${i}].hostnames[${j}]`, name)),
-  ]);
-}
-
-function names(field: string, spec: PodSpec): FieldError[] {
-  const optional = (part: string, name: string | undefined, check: (f: string, n: string) => FieldError[]): FieldError[] =>
-    name === undefined || name === '' ? [] : check(`${field}.${part}`, name);
-  return [
-    ...optional('serviceAccountName', spec.serviceAccountName, dnsSubdomain),
-    ...optional('nodeName', spec.nodeName, dnsSubdomain),
-    ...optional('hostname', spec.hostname, dnsLabel),
-    ...optional('subdomain', spec.subdomain, dnsLabel),
-    ...optional('priorityClassName', spec.priorityClassName, dnsSubdomain),
-    ...optional('runtimeClassName', spec.runtimeClassName, dnsSubdomain),
-  ];
-}
+const optionalSubdomain = (field: string, name: string | undefined): FieldError[] =>
+  name === undefined || name === '' ? [] : dnsSubdomain(field, name);
 
 function resourceClaims(field: string, spec: PodSpec): FieldError[] {
   const seen = new Set<string>();
   return (spec.resourceClaims ?? []).flatMap((claim, i) => {
     const at = `${field}[${i}]`;
-    const errors = requiredDnsLabel(`${at}.name`, claim.name);
-    if (seen.has(claim.name)) errors.push(fieldDuplicate(`${at}.name`, claim.name));
-    seen.add(claim.name);
-    const sources = Number(claim.resourceClaimName !== undefined) + Number(claim.resourceClaimTemplateName !== undefined);
-    if (sources > 1)
-      errors.push(fieldInvalid(at, claim, 'at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified'));
-    if (sources === 0) errors.push(fieldInvalid(at, claim, 'must specify one of: `resourceClaimName`, `resourceClaimTemplateName`'));
+    const { name, resourceClaimName: own, resourceClaimTemplateName: template } = claim;
+    const errors = requiredDnsLabel(`${at}.name`, name);
+    if (seen.has(name)) errors.push(fieldDuplicate(`${at}.name`, name));
+    else seen.add(name);
+    // As Go writes the struct.
+    const shown = { Name: name, ResourceClaimName: own ?? null, ResourceClaimTemplateName: template ?? null };
+    const all = '`resourceClaimName`, `resourceClaimTemplateName`';
+    if (own !== undefined && template !== undefined)
+      errors.push(fieldInvalid(at, shown, 'at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified'));
+    if (own === undefined && template === undefined) errors.push(fieldInvalid(at, shown, `must specify one of: ${all}`));
+    if (own !== undefined) errors.push(...dnsSubdomain(`${at}.resourceClaimName`, own));
+    if (template !== undefined) errors.push(...dnsSubdomain(`${at}.resourceClaimTemplateName`, template));
     return errors;
   });
 }
 
-/** The spec of a pod, or of a template. */
-export function podSpec(field: string, spec: PodSpec, template: boolean): FieldError[] {
-  const context = podContext(spec, template);
-  const errors = [
-    ...volumes(`${field}.volumes`, spec, template),
+/** Pods with users of their own may not share these with the node. Upstream's names, capitals included. */
+const ofTheHost = { hostNetwork: 'hostNetwork', hostPID: 'HostPID', hostIPC: 'HostIPC' } as const;
+
+const hostUsers = (field: string, spec: PodSpec): FieldError[] =>
+  spec.hostUsers !== false
+    ? []
+    : Object.entries(ofTheHost)
+        .filter(([part]) => spec[part as keyof typeof ofTheHost] === true)
+        .map(([, shown]) => fieldForbidden(`${field}.${shown}`, 'when `pod.Spec.HostUsers` is false'));
+
+/** The spec of a pod of that name, or of a template. */
+function podSpec(field: string, spec: PodSpec, template: boolean, pod: string): FieldError[] {
+  const usable = new Map<string, Volume>();
+  const volumeErrors = volumes(`${field}.volumes`, spec, template, pod, usable);
+  const context = podContext(spec, template, usable);
+  const deadline = spec.activeDeadlineSeconds;
+  return [
+    ...volumeErrors,
     ...resourceClaims(`${field}.resourceClaims`, spec),
     ...containers(`${field}.containers`, context),
     ...initContainers(`${field}.initContainers`, context),
     ...ephemeralContainers(`${field}.ephemeralContainers`, context),
-    ...resourceRequirements(`${field}.resources`, spec.resources, context.resourceClaims),
+    ...podLevelResources(`${field}.resources`, spec, context.resourceClaims),
+    ...hostNetworkPorts(`${field}.containers`, context),
     ...oneOf(`${field}.restartPolicy`, spec.restartPolicy, ['Always', 'OnFailure', 'Never']),
     ...oneOf(`${field}.dnsPolicy`, spec.dnsPolicy, ['ClusterFirstWithHostNet', 'ClusterFirst', 'Default', 'None']),
     ...labels(`${field}.nodeSelector`, spec.nodeSelector),
     ...podSecurity(`${field}.securityContext`, context),
-    ...(spec.imagePullSecrets ?? []).flatMap((ref, i) =>
-      (ref.name ?? '') === '' ? [fieldRequired(`${field}.imagePullSecrets[${i}].name`)] : [],
-    ),
     ...affinity(`${field}.affinity`, spec.affinity),
     ...dnsConfig(`${field}.dnsConfig`, spec.dnsConfig, spec.dnsPolicy),
     ...gates(field, spec),
     ...spreadConstraints(`${field}.topologySpreadConstraints`, spec.topologySpreadConstraints),
-    ...names(field, spec),
+    ...hostProcess(field, spec),
+    ...hostUsers(field, spec),
+    ...optionalSubdomain(`${field}.serviceAccountName`, spec.serviceAccountName),
+    ...optionalSubdomain(`${field}.nodeName`, spec.nodeName),
+    ...(deadline !== undefined && (deadline < 1 || deadline > maxInt32)
+      ? [fieldInvalid(`${field}.activeDeadlineSeconds`, deadline, rangeText(1, maxInt32))]
+      : []),
+    ...hostNames(field, spec),
     ...tolerations(`${field}.tolerations`, spec.tolerations),
     ...hostAliases(`${field}.hostAliases`, spec),
+    ...optionalSubdomain(`${field}.priorityClassName`, spec.priorityClassName),
+    ...optionalSubdomain(`${field}.runtimeClassName`, spec.runtimeClassName),
     ...optionalOneOf(`${field}.preemptionPolicy`, spec.preemptionPolicy, ['PreemptLowerPriority', 'Never']),
-    ...optionalOneOf(`${field}.os.name`, spec.os?.name, ['linux', 'windows']),
+    ...(spec.overhead === undefined ? [] : resourceRequirements(`${field}.overhead`, { limits: spec.overhead }, new Set())),
+    ...operatingSystem(field, spec),
   ];
-  const deadline = spec.activeDeadlineSeconds;
-  if (deadline !== undefined && (deadline < 1 || deadline > maxInt32)) {
-    errors.push(fieldInvalid(`${field}.activeDeadlineSeconds`, deadline, rangeText(1, maxInt32)));
-  }
-  if (spec.hostUsers === false) {
-    for (const part of ['hostNetwork', 'hostPID', 'hostIPC'] as const) {
-      if (spec[part] === true) errors.push(fieldForbidden(`${field}.${part}`, 'when `hostUsers` is false'));
-    }
-  }
-  return errors;
 }
 
 /** A workload's template: labels, annotations and spec. */
 export function podTemplate(field: string, template: PodTemplateSpec): FieldError[] {
   const spec = template.spec ?? { containers: [] };
+  const meta = template.metadata;
   const errors = [
-    ...labels(`${field}.labels`, template.metadata?.labels),
-    ...annotations(`${field}.annotations`, template.metadata?.annotations),
-    ...podSpec(`${field}.spec`, spec, true),
+    ...labels(`${field}.labels`, meta?.labels),
+    ...annotations(`${field}.annotations`, meta?.annotations),
+    ...podAnnotations(`${field}.annotations`, meta?.annotations, spec),
+    ...podSpec(`${field}.spec`, spec, true, ''),
+    ...seccompMatches(`${field}.spec`, meta?.annotations, spec),
   ];
   if ((spec.ephemeralContainers ?? []).length > 0) {
     errors.push(fieldForbidden(`${field}.spec.ephemeralContainers`, 'ephemeral containers not allowed in pod template'));
@@ -152,13 +128,43 @@ export function podTemplate(field: string, template: PodTemplateSpec): FieldErro
   return errors;
 }
 
+/** Tokens are those of a service account. */
+const needlessTokens = (spec: PodSpec): FieldError[] =>
+  (spec.serviceAccountName ?? '') !== ''
+    ? []
+    : (spec.volumes ?? []).flatMap(({ projected }, i) =>
+        (projected?.sources ?? []).flatMap(({ serviceAccountToken }, j) =>
+          serviceAccountToken === undefined
+            ? []
+            : [
+                fieldForbidden(
+                  `spec.volumes[${i}].projected.sources[${j}].serviceAccountToken`,
+                  'must not be specified when serviceAccountName is not set',
+                ),
+              ],
+        ),
+      );
+
+/** All of a pod but its metadata: validatePodMetadataAndSpec. */
+export function wholePod(pod: Pod): FieldError[] {
+  const spec = pod.spec ?? { containers: [] };
+  return [
+    ...podAnnotations('metadata.annotations', pod.metadata?.annotations, spec),
+    ...podSpec('spec', spec, false, pod.metadata?.name ?? ''),
+    ...needlessTokens(spec),
+    ...imageSpaces('spec.containers', spec.containers),
+    ...imageSpaces('spec.initContainers', spec.initContainers),
+  ];
+}
+
 /** A new pod. */
 export function podCreate(pod: Pod): FieldError[] {
   const spec = pod.spec ?? { containers: [] };
-  const errors = podSpec('spec', spec, false);
+  const errors = wholePod(pod);
   if ((spec.ephemeralContainers ?? []).length > 0) errors.push(fieldForbidden('spec.ephemeralContainers', 'cannot be set on create'));
   if ((spec.nodeName ?? '') !== '' && (spec.schedulingGates ?? []).length > 0) {
     errors.push(fieldForbidden('spec.nodeName', 'cannot be set until all schedulingGates have been cleared'));
   }
-  return errors;
+  const given = pod.metadata?.annotations;
+  return [...errors, ...seccompMatches('spec', given, spec), ...appArmorMatches('spec', given, spec)];
 }

@@ -1,15 +1,17 @@
 /** Probes and lifecycle hooks. */
 import type { HTTPGetAction, Lifecycle, LifecycleHandler, Probe } from '#kube/generated/core-v1.ts';
 import type { FieldError } from '#kube/status-error.ts';
-import { fieldForbidden, fieldInvalid, fieldProblems, fieldRequired } from '#kube/validation/field-error.ts';
-import { nonNegative, oneOf, portNumber, portNumberOrName } from '#kube/validation/values.ts';
+import { fieldForbidden, fieldInvalid, fieldNotSupported, fieldProblems, fieldRequired } from '#kube/validation/field-error.ts';
+import { nonNegative, portNumber, portNumberOrName } from '#kube/validation/values.ts';
 
 const headerName = /^[-A-Za-z0-9]+$/;
 
 function httpGet(field: string, get: HTTPGetAction): FieldError[] {
   const errors: FieldError[] = [];
   if ((get.path ?? '') === '') errors.push(fieldRequired(`${field}.path`));
-  errors.push(...portNumberOrName(`${field}.port`, get.port), ...oneOf(`${field}.scheme`, get.scheme, ['HTTP', 'HTTPS']));
+  errors.push(...portNumberOrName(`${field}.port`, get.port));
+  const scheme = get.scheme ?? '';
+  if (scheme !== 'HTTP' && scheme !== 'HTTPS') errors.push(fieldNotSupported(`${field}.scheme`, scheme, ['HTTP', 'HTTPS']));
   for (const header of get.httpHeaders ?? []) {
     const problem =
       "a valid HTTP header must consist of alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')";
@@ -18,34 +20,37 @@ function httpGet(field: string, get: HTTPGetAction): FieldError[] {
   return errors;
 }
 
-function handler(field: string, action: LifecycleHandler & { readonly grpc?: Probe['grpc'] }): FieldError[] {
-  const errors: FieldError[] = [];
-  const kinds = (['exec', 'httpGet', 'tcpSocket', 'grpc', 'sleep'] as const).filter((kind) => action[kind] !== undefined);
-  for (const kind of kinds.slice(1)) errors.push(fieldForbidden(`${field}.${kind}`, 'may not specify more than 1 handler type'));
-  if (kinds.length === 0) errors.push(fieldRequired(field, 'must specify a handler type'));
-  switch (kinds[0]) {
-    case 'exec':
-      if ((action.exec?.command ?? []).length === 0) errors.push(fieldRequired(`${field}.exec.command`));
-      break;
-    case 'httpGet':
-      if (action.httpGet !== undefined) errors.push(...httpGet(`${field}.httpGet`, action.httpGet));
-      break;
-    case 'tcpSocket':
-      if (action.tcpSocket !== undefined) errors.push(...portNumberOrName(`${field}.tcpSocket.port`, action.tcpSocket.port));
-      break;
-    case 'grpc':
-      if (action.grpc !== undefined) errors.push(...portNumber(`${field}.grpc.port`, action.grpc.port));
-      break;
-    case 'sleep':
-    case undefined:
-      break;
-  }
-  return errors;
+type Action = LifecycleHandler & { readonly grpc?: Probe['grpc'] };
+type Checks = {
+  readonly [K in keyof Action]-?: (field: string, action: NonNullable<Action[K]>, grace: number | undefined) => FieldError[];
+};
+
+/** In upstream's order: where there are several actions, the first one counts. */
+const checks: Checks = {
+  exec: (field, { command = [] }) => (command.length === 0 ? [fieldRequired(`${field}.command`)] : []),
+  httpGet,
+  tcpSocket: (field, { port }) => portNumberOrName(`${field}.port`, port),
+  grpc: (field, { port }) => portNumber(`${field}.port`, port),
+  sleep: (field, { seconds }, grace) =>
+    grace === undefined || (seconds >= 0 && seconds <= grace)
+      ? []
+      : [fieldInvalid(field, seconds, `must be non-negative and less than terminationGracePeriodSeconds (${grace})`)],
+};
+const kinds = Object.keys(checks) as (keyof Checks)[];
+
+function handler(field: string, action: Action, grace: number | undefined): FieldError[] {
+  const [first, ...more] = kinds.filter((kind) => action[kind] !== undefined);
+  if (first === undefined) return [fieldRequired(field, 'must specify a handler type')];
+  const check = checks[first] as (f: string, a: unknown, g: number | undefined) => FieldError[];
+  return [
+    ...check(`${field}.${first}`, action[first], grace),
+    ...more.map((kind) => fieldForbidden(`${field}.${kind}`, 'may not specify more than 1 handler type')),
+  ];
 }
 
 function probe(field: string, value: Probe): FieldError[] {
   return [
-    ...handler(field, value),
+    ...handler(field, value, undefined),
     ...nonNegative(`${field}.initialDelaySeconds`, value.initialDelaySeconds),
     ...nonNegative(`${field}.timeoutSeconds`, value.timeoutSeconds),
     ...nonNegative(`${field}.periodSeconds`, value.periodSeconds),
@@ -72,20 +77,13 @@ interface Probed {
   readonly lifecycle?: Lifecycle;
 }
 
-function sleepTooLong(field: string, action: LifecycleHandler | undefined, graceSeconds: number): FieldError[] {
-  const seconds = action?.sleep?.seconds;
-  if (seconds === undefined || (seconds >= 0 && seconds <= graceSeconds)) return [];
-  return [fieldInvalid(`${field}.sleep`, seconds, `must be non-negative and less than terminationGracePeriodSeconds (${graceSeconds})`)];
-}
-
 /** All probes and hooks of a container. */
-export function containerProbes(field: string, container: Probed, graceSeconds: number): FieldError[] {
+export function containerProbes(field: string, container: Probed, graceSeconds: number | undefined): FieldError[] {
   const { lifecycle, readinessProbe } = container;
   const errors: FieldError[] = [];
   for (const hook of ['postStart', 'preStop'] as const) {
     const action = lifecycle?.[hook];
-    if (action === undefined) continue;
-    errors.push(...handler(`${field}.lifecycle.${hook}`, action), ...sleepTooLong(`${field}.lifecycle.${hook}`, action, graceSeconds));
+    if (action !== undefined) errors.push(...handler(`${field}.lifecycle.${hook}`, action, graceSeconds));
   }
   errors.push(...onceSuccessful(`${field}.livenessProbe`, container.livenessProbe));
   if (readinessProbe !== undefined) {

@@ -1,161 +1,141 @@
-/** Volumes of a pod. */
-import type {
-  DownwardAPIVolumeFile,
-  KeyToPath,
-  PodSpec,
-  ProjectedVolumeSource,
-  Volume,
-  VolumeProjection,
-} from '#kube/generated/core-v1.ts';
-
+/** Volumes of a pod: ValidateVolumes. */
+import type { PodSpec, Volume } from '#kube/generated/core-v1.ts';
+import { isDns1123Subdomain } from '#kube/names.ts';
 import { quantitySign } from '#kube/quantity.ts';
 import type { FieldError } from '#kube/status-error.ts';
 import { fieldDuplicate, fieldForbidden, fieldInvalid, fieldProblems, fieldRequired } from '#kube/validation/field-error.ts';
-import { configKeyProblems, localPath, optionalOneOf, pathWithoutBacksteps, requiredDnsLabel } from '#kube/validation/values.ts';
-import { claimSpec } from '../claim-validation.ts';
-import { fieldRef, resourceFieldRef, volumeFields } from './environment.ts';
+import { localPath, oneOf, requiredDnsLabel } from '#kube/validation/values.ts';
+import { claimTemplate } from '../claim-validation.ts';
+import {
+  azureDisk,
+  csiDriverName,
+  fc,
+  flexVolume,
+  flocker,
+  hostPath,
+  iscsi,
+  iscsiTooLong,
+  isIscsiTooLong,
+  nfs,
+  partition,
+  quobyte,
+  required,
+  secret,
+  storageos,
+} from '../volume-sources.ts';
+import { projections } from './projections.ts';
+import { downwardFiles, fileMode, keysToPaths } from './volume-files.ts';
 
-const modeRule = 'must be a number between 0 and 0777 (octal), both inclusive';
-const fileMode = (field: string, mode: number | undefined): FieldError[] =>
-  mode === undefined || (mode >= 0 && mode <= 0o777) ? [] : [fieldInvalid(field, mode, modeRule)];
-
-function items(field: string, list: readonly KeyToPath[] | undefined): FieldError[] {
-  return (list ?? []).flatMap((item, i) => {
-    const at = `${field}[${i}]`;
-    const key = item.key === '' ? [fieldRequired(`${at}.key`)] : fieldProblems(`${at}.key`, item.key, configKeyProblems(item.key));
-    const path = item.path === '' ? [fieldRequired(`${at}.path`)] : localPath(`${at}.path`, item.path);
-    return [...key, ...path, ...fileMode(`${at}.mode`, item.mode)];
-  });
+/** What the check of a source may need to know. */
+interface Where {
+  readonly template: boolean;
+  readonly volume: string;
 }
 
-function downwardItems(field: string, list: readonly DownwardAPIVolumeFile[] | undefined): FieldError[] {
-  return (list ?? []).flatMap((item, i) => {
-    const at = `${field}[${i}]`;
-    const errors = item.path === '' ? [fieldRequired(`${at}.path`)] : localPath(`${at}.path`, item.path);
-    if (item.fieldRef !== undefined) {
-      errors.push(...fieldRef(`${at}.fieldRef`, item.fieldRef, volumeFields));
-      if (item.resourceFieldRef !== undefined) {
-        errors.push(fieldInvalid(field, 'resource', 'fieldRef and resourceFieldRef can not be specified simultaneously'));
-      }
-    } else if (item.resourceFieldRef !== undefined) errors.push(...resourceFieldRef(`${at}.resourceFieldRef`, item.resourceFieldRef, true));
-    else errors.push(fieldRequired(at, 'one of fieldRef and resourceFieldRef is required'));
-    return [...errors, ...fileMode(`${at}.mode`, item.mode)];
-  });
-}
-
-const requiredName = (field: string, name: string | undefined): FieldError[] => ((name ?? '') === '' ? [fieldRequired(field)] : []);
-
-function tokenProjection(field: string, token: NonNullable<VolumeProjection['serviceAccountToken']>): FieldError[] {
-  const seconds = token.expirationSeconds ?? 3600;
-  const errors: FieldError[] = [];
-  if (seconds < 600) errors.push(fieldInvalid(`${field}.expirationSeconds`, seconds, 'may not specify a duration less than 10 minutes'));
-  if (seconds > 2 ** 32)
-    errors.push(fieldInvalid(`${field}.expirationSeconds`, seconds, 'may not specify a duration larger than 2^32 seconds'));
-  if (token.path === '') errors.push(fieldRequired(`${field}.path`));
-  else errors.push(...localPath(`${field}.path`, token.path));
-  return errors;
-}
-
-function projection(field: string, source: VolumeProjection): FieldError[] {
-  const errors: FieldError[] = [];
-  const kinds = Object.keys(source);
-  for (const kind of kinds.slice(1)) errors.push(fieldForbidden(`${field}.${kind}`, 'may not specify more than 1 volume type'));
-  if (kinds.length === 0) errors.push(fieldRequired(field, 'must specify one of: "secret, downwardAPI, configMap, serviceAccountToken"'));
-  if (source.secret !== undefined) {
-    errors.push(...requiredName(`${field}.secret.name`, source.secret.name), ...items(`${field}.secret.items`, source.secret.items));
-  }
-  if (source.configMap !== undefined) {
-    errors.push(
-      ...requiredName(`${field}.configMap.name`, source.configMap.name),
-      ...items(`${field}.configMap.items`, source.configMap.items),
-    );
-  }
-  if (source.downwardAPI !== undefined) errors.push(...downwardItems(`${field}.downwardAPI.items`, source.downwardAPI.items));
-  if (source.serviceAccountToken !== undefined) errors.push(...tokenProjection(`${field}.serviceAccountToken`, source.serviceAccountToken));
-  return errors;
-}
-
-function projected(field: string, volume: ProjectedVolumeSource): FieldError[] {
-  const seen = new Set<string>();
-  const errors = [...fileMode(`${field}.defaultMode`, volume.defaultMode)];
-  for (const [i, source] of (volume.sources ?? []).entries()) {
-    const at = `${field}.sources[${i}]`;
-    errors.push(...projection(at, source));
-    const files = [...(source.secret?.items ?? []), ...(source.configMap?.items ?? []), ...(source.downwardAPI?.items ?? [])].map(
-      (f) => f.path,
-    );
-    for (const path of source.serviceAccountToken === undefined ? files : [...files, source.serviceAccountToken.path]) {
-      if (seen.has(path)) errors.push(fieldInvalid(at, path, 'conflicting duplicate paths'));
-      seen.add(path);
-    }
-  }
-  return errors;
-}
-
-const hostPathTypes = ['', 'BlockDevice', 'CharDevice', 'Directory', 'DirectoryOrCreate', 'File', 'FileOrCreate', 'Socket'];
-
-type SourceCheck = { readonly [K in keyof Volume]?: (field: string, source: NonNullable<Volume[K]>, template: boolean) => FieldError[] };
-
-const sourceChecks: SourceCheck = {
-  emptyDir: (field, source) =>
-    source.sizeLimit !== undefined && quantitySign(source.sizeLimit) < 0
-      ? [fieldForbidden(`${field}.sizeLimit`, 'SizeLimit field must be a valid resource quantity')]
-      : [],
-  hostPath: (field, source) =>
-    source.path === ''
-      ? [fieldRequired(`${field}.path`)]
-      : [...pathWithoutBacksteps(`${field}.path`, source.path), ...optionalOneOf(`${field}.type`, source.type, hostPathTypes)],
-  secret: (field, source) => [
-    ...requiredName(`${field}.secretName`, source.secretName),
-    ...fileMode(`${field}.defaultMode`, source.defaultMode),
-    ...items(`${field}.items`, source.items),
-  ],
-  configMap: (field, source) => [
-    ...requiredName(`${field}.name`, source.name),
-    ...fileMode(`${field}.defaultMode`, source.defaultMode),
-    ...items(`${field}.items`, source.items),
-  ],
-  downwardAPI: (field, source) => [
-    ...fileMode(`${field}.defaultMode`, source.defaultMode),
-    ...downwardItems(`${field}.items`, source.items),
-  ],
-  projected,
-  persistentVolumeClaim: (field, source) => requiredName(`${field}.claimName`, source.claimName),
-  nfs: (field, source) => [
-    ...requiredName(`${field}.server`, source.server),
-    ...requiredName(`${field}.path`, source.path),
-    ...(source.path.startsWith('/') ? [] : [fieldInvalid(`${field}.path`, source.path, 'must be an absolute path')]),
-  ],
-  csi: (field, source) => requiredName(`${field}.driver`, source.driver),
-  ephemeral: (field, source) =>
-    source.volumeClaimTemplate === undefined
-      ? [fieldRequired(`${field}.volumeClaimTemplate`)]
-      : claimSpec(`${field}.volumeClaimTemplate.spec`, source.volumeClaimTemplate.spec),
-  image: (field, source, template) => [
-    ...(template ? [] : requiredName(`${field}.reference`, source.reference)),
-    ...optionalOneOf(`${field}.pullPolicy`, source.pullPolicy, ['Always', 'IfNotPresent', 'Never']),
-  ],
+type Checks = {
+  readonly [K in Exclude<keyof Volume, 'name'>]-?: (field: string, source: NonNullable<Volume[K]>, where: Where) => FieldError[];
 };
 
-function source(field: string, volume: Volume, template: boolean): FieldError[] {
-  const { name: _name, ...sources } = volume;
-  const kinds = Object.keys(sources) as (keyof typeof sources)[];
-  if (kinds.length === 0) return [fieldRequired(field, 'must specify a volume type')];
-  const errors = kinds.slice(1).map((kind) => fieldForbidden(`${field}.${kind}`, 'may not specify more than 1 volume type'));
-  const [first] = kinds;
-  const check =
-    first === undefined ? undefined : (sourceChecks[first] as ((f: string, s: unknown, t: boolean) => FieldError[]) | undefined);
-  if (first !== undefined && check !== undefined) errors.push(...check(`${field}.${first}`, sources[first], template));
-  return errors;
+const unknownInitiator = 'must be valid format starting with iqn, eui, or naa';
+
+/** In upstream's order: where there are several sources, the first one counts. */
+const checks: Checks = {
+  emptyDir: (field, { sizeLimit }) =>
+    sizeLimit !== undefined && quantitySign(sizeLimit) < 0
+      ? [fieldForbidden(`${field}.sizeLimit`, 'SizeLimit field must be a valid resource quantity')]
+      : [],
+  hostPath,
+  gitRepo: (field, source) => [...required(field, source, 'repository'), ...localPath(`${field}.directory`, source.directory ?? '')],
+  gcePersistentDisk: (field, source) => [...required(field, source, 'pdName'), ...partition(field, source.partition)],
+  awsElasticBlockStore: (field, source) => [...required(field, source, 'volumeID'), ...partition(field, source.partition)],
+  secret: (field, source) => [
+    ...required(field, source, 'secretName'),
+    ...fileMode(`${field}.defaultMode`, source.defaultMode),
+    ...keysToPaths(`${field}.items`, source.items),
+  ],
+  nfs,
+  iscsi: (field, source, { volume }) => [
+    ...required(field, source, 'targetPortal'),
+    ...iscsi(field, source, unknownInitiator),
+    ...(isIscsiTooLong(volume, source) ? [fieldInvalid(field.replace(/\.iscsi$/, '.name'), volume, iscsiTooLong)] : []),
+  ],
+  glusterfs: (field, source) => required(field, source, 'endpoints', 'path'),
+  flocker,
+  persistentVolumeClaim: (field, source) => required(field, source, 'claimName'),
+  rbd: (field, source) => required(field, source, 'monitors', 'image'),
+  cinder: (field, source) => [...required(field, source, 'volumeID'), ...secret(`${field}.secretRef`, source.secretRef, false)],
+  cephfs: (field, source) => required(field, source, 'monitors'),
+  quobyte,
+  downwardAPI: (field, source) => [...fileMode(`${field}.defaultMode`, source.defaultMode), ...downwardFiles(field, source.items)],
+  fc,
+  flexVolume,
+  configMap: (field, source) => [
+    ...required(field, source, 'name'),
+    ...fileMode(`${field}.defaultMode`, source.defaultMode),
+    ...keysToPaths(`${field}.items`, source.items),
+  ],
+  azureFile: (field, source) => required(field, source, 'secretName', 'shareName'),
+  vsphereVolume: (field, source) => required(field, source, 'volumePath'),
+  photonPersistentDisk: (field, source) => required(field, source, 'pdID'),
+  portworxVolume: (field, source) => required(field, source, 'volumeID'),
+  azureDisk,
+  storageos: (field, source) => storageos(field, source, false),
+  projected: (field, source) => [...fileMode(`${field}.defaultMode`, source.defaultMode), ...projections(field, source.sources)],
+  scaleIO: (field, source) => required(field, source, 'gateway', 'system', 'volumeName'),
+  csi: (field, { driver, nodePublishSecretRef: ref }) => {
+    const errors = csiDriverName(`${field}.driver`, driver);
+    if (ref === undefined) return errors;
+    const name = ref.name ?? '';
+    return name === ''
+      ? [...errors, fieldRequired(`${field}.nodePublishSecretRef.name`)]
+      : [...errors, ...fieldProblems(`${field}.name`, name, isDns1123Subdomain(name))];
+  },
+  ephemeral: (field, { volumeClaimTemplate: template }) =>
+    template === undefined ? [fieldRequired(`${field}.volumeClaimTemplate`)] : claimTemplate(`${field}.volumeClaimTemplate`, template),
+  image: (field, source, { template }) => [
+    ...(template ? [] : required(field, source, 'reference')),
+    ...oneOf(`${field}.pullPolicy`, source.pullPolicy, ['Always', 'IfNotPresent', 'Never']),
+  ],
+};
+const kinds = Object.keys(checks) as (keyof Checks)[];
+
+/** Where upstream's paths are not the names of the fields: of a source's parts, and of a second source. */
+const oddPaths: Partial<Record<keyof Checks, { readonly inside?: string; readonly second?: string }>> = {
+  gcePersistentDisk: { inside: 'persistentDisk' },
+  cephfs: { second: 'cephFS' },
+  downwardAPI: { second: 'downwarAPI' },
+};
+
+function source(field: string, volume: Volume, template: boolean, pod: string): FieldError[] {
+  const present = kinds.filter((kind) => volume[kind] !== undefined);
+  const [first, ...more] = present;
+  if (first === undefined) return [fieldRequired(field, 'must specify a volume type')];
+  const check = checks[first] as (f: string, s: unknown, where: Where) => FieldError[];
+  const errors = check(`${field}.${oddPaths[first]?.inside ?? first}`, volume[first], { template, volume: volume.name });
+  const claim = `${pod}-${volume.name}`;
+  if (first === 'ephemeral' && pod !== '' && volume.name !== '')
+    for (const why of isDns1123Subdomain(claim))
+      errors.push(fieldInvalid(`${field}.name`, volume.name, `PVC name ${JSON.stringify(claim)}: ${why}`));
+  return [
+    ...errors,
+    ...more.map((kind) => fieldForbidden(`${field}.${oddPaths[kind]?.second ?? kind}`, 'may not specify more than 1 volume type')),
+  ];
 }
 
-export function volumes(field: string, spec: PodSpec, template: boolean): FieldError[] {
-  const names = new Set<string>();
-  return (spec.volumes ?? []).flatMap((volume, i) => {
+/** `pod`: the name of the pod, '' for templates. Containers may use the volumes that are right: they are added to `usable`. */
+export function volumes(field: string, spec: PodSpec, template: boolean, pod: string, usable: Map<string, Volume>): FieldError[] {
+  const list = spec.volumes ?? [];
+  const made = new Set(pod === '' ? [] : list.filter((v) => v.ephemeral !== undefined).map((v) => `${pod}-${v.name}`));
+  return list.flatMap((volume, i) => {
     const at = `${field}[${i}]`;
-    const errors = [...source(at, volume, template), ...requiredDnsLabel(`${at}.name`, volume.name)];
-    if (names.has(volume.name)) errors.push(fieldDuplicate(`${at}.name`, volume.name));
-    names.add(volume.name);
+    const errors = [...source(at, volume, template, pod), ...requiredDnsLabel(`${at}.name`, volume.name)];
+    if (usable.has(volume.name)) errors.push(fieldDuplicate(`${at}.name`, volume.name));
+    if (errors.length === 0) usable.set(volume.name, volume);
+    const claim = volume.persistentVolumeClaim?.claimName;
+    if (claim !== undefined && made.has(claim)) {
+      const rule = 'must not reference a PVC that gets created for an ephemeral volume';
+      errors.push(fieldInvalid(`${at}.persistentVolumeClaim.claimName`, claim, rule));
+    }
     return errors;
   });
 }
