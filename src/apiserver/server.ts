@@ -191,6 +191,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     deleteInstances: (kind, signal) => deleteInstances(core, kind, signal),
     instancesGone: (kind, signal) => instancesGone(core, kind, signal),
     release: (name, signal) => releaseDefinition(handle, name, signal),
+    typesChanged: (group, plural) => policyStatus.typesChanged(group, plural),
   });
   const admissionMetrics = createAdmissionMetrics(metrics.registry);
   const policyStatus = createPolicyStatusKeeper({

@@ -11,6 +11,8 @@ export interface CelNode {
   readonly meta: NodeMeta;
   /** Where it stands in the expression. */
   readonly pos?: number;
+  readonly start?: number;
+  readonly end?: number;
   checkedType?: CelNodeType;
   evaluate: Evaluate;
   /** Of operators and calls: what there is under their name. */
@@ -184,6 +186,22 @@ function hasMacro(selection: CelNode): object {
       return evaluator.debugType(value).fieldLazy(value, operands[1], selection, evaluator) !== undefined;
     },
   };
+}
+
+/** Where an error in a node is shown: as in cel-go, at its operator, at a call's bracket, at the dot before a field. */
+export function operatorPosition(node: CelNode, expression: string): number {
+  const { pos = 0, start = pos } = node;
+  const after = (operand: unknown, text: string): number => {
+    const found = expression.indexOf(text, isNode(operand) ? (operand.end ?? pos) : pos);
+    return found < 0 ? pos : found;
+  };
+  const [first, second] = Array.isArray(node.args) ? (node.args as unknown[]) : [];
+  if (node.op === '.' || node.op === '.?') return Math.max(0, expression.lastIndexOf('.', pos));
+  if (node.op === 'call') return Math.max(start, expression.indexOf('(', start));
+  if (node.op === 'rcall') return after(second, '(');
+  if (node.op === '[]' || node.op === '[?]') return after(first, '[');
+  if (node.op === '?:') return after(first, '?');
+  return operators.has(node.op) || node.op === '&&' || node.op === '||' ? after(first, node.op) : pos;
 }
 
 /** A call as cel-go names it, with what its cost depends on. Functions of a namespace are named after both: `sets.contains`. */

@@ -15,29 +15,30 @@ const readers: Readonly<Record<string, readonly [number, (text: string) => unkno
 };
 const held = /\b(?:duration|timestamp|matches)\b/;
 
-function isWrong(node: CelNode): string | undefined {
+/** The argument of a call that is wrong, and what is. */
+function wrongArgument(node: CelNode): { readonly arg: CelNode; readonly message: string } | undefined {
   const call = callOf(node);
   const found = call !== undefined && Object.hasOwn(readers, call.name) ? readers[call.name] : undefined;
   if (call === undefined || found === undefined) return undefined;
   const [position, read] = found;
   const arg = call.args[position];
   const value = arg === undefined ? undefined : actual(arg);
-  if (value?.op !== 'value' || typeof value.args !== 'string') return undefined;
+  if (arg === undefined || value?.op !== 'value' || typeof value.args !== 'string') return undefined;
   try {
     read(value.args);
     return undefined;
   } catch {
-    return `invalid ${call.name} argument`;
+    return { arg, message: `invalid ${call.name} argument` };
   }
 }
 
 /** What is wrong with a constant in a checked expression. */
 export function constantError(root: CelNode, expression: string): ExpressionError | undefined {
   if (!held.test(expression)) return undefined;
-  let message: string | undefined;
-  const node = findNode(root, (n) => {
-    message = isWrong(n);
-    return message !== undefined;
+  let wrong: ReturnType<typeof wrongArgument>;
+  findNode(root, (node) => {
+    wrong = wrongArgument(node);
+    return wrong !== undefined;
   });
-  return node === undefined || message === undefined ? undefined : { message, range: { start: node.pos ?? 0 } };
+  return wrong === undefined ? undefined : { message: wrong.message, range: { start: wrong.arg.pos ?? 0 } };
 }

@@ -3,7 +3,7 @@
  * library and its limits are in docs/adr/cel.md.
  */
 import { type ASTNode, Environment } from '@marcbachmann/cel-js';
-import { adapt, type CelNode, callOf, mentions, selects } from './cel-ast.ts';
+import { adapt, type CelNode, callOf, mentions, operatorPosition, selects } from './cel-ast.ts';
 import { constantError } from './cel-constants.ts';
 import { registerCore } from './cel-core.ts';
 import { CelCostError, createMeter, type Define, defineNamespace, type Meter } from './cel-library.ts';
@@ -155,7 +155,8 @@ function compileMessage(error: unknown, expression: string): string {
       break;
     }
   }
-  const offset = Math.max(0, Math.min(e.range?.start ?? 0, expression.length));
+  const start = e.node === undefined ? e.range?.start : operatorPosition(e.node, expression);
+  const offset = Math.max(0, Math.min(start ?? 0, expression.length));
   const before = expression.slice(0, offset).split('\n');
   const column = before.at(-1)?.length ?? 0;
   const line = expression.split('\n')[before.length - 1] ?? '';

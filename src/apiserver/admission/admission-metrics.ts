@@ -27,19 +27,25 @@ export interface ConditionLabels {
   readonly operation: string;
 }
 
-export interface PolicyOutcome {
+/** One expression of a policy that was run. */
+export interface MutationOutcome {
   readonly policy: string;
   readonly binding: string;
-  /** What came of it. */
-  readonly action: 'allow' | 'deny' | 'warn' | 'audit';
   readonly error: 'no_error' | 'invalid_error' | 'out_of_budget';
   readonly seconds: number;
+}
+
+export interface PolicyOutcome extends MutationOutcome {
+  /** What came of it. */
+  readonly action: 'allow' | 'deny' | 'warn' | 'audit';
 }
 
 export interface AdmissionMetrics {
   readonly podSecurity: PodSecurityMetrics;
   /** A validation of a ValidatingAdmissionPolicy that found something, or failed. */
   readonly observeValidation: (outcome: PolicyOutcome) => void;
+  /** A mutation of a MutatingAdmissionPolicy. */
+  readonly observeMutation: (outcome: MutationOutcome) => void;
   readonly observeStage: (stage: Stage, operation: string, rejected: boolean, seconds: number) => void;
   readonly observePlugin: (name: string, stage: Stage, operation: string, rejected: boolean, seconds: number) => void;
   readonly observeWebhook: (outcome: WebhookOutcome) => void;
@@ -90,28 +96,42 @@ export function createAdmissionMetrics(registry: Registry): AdmissionMetrics {
     'code',
     'rejected',
   ]);
-  const policyLabels = ['policy', 'policy_binding', 'error_type', 'enforcement_action'];
-  const checks = new Counter({
-    name: 'apiserver_validating_admission_policy_check_total',
-    help: 'Validation admission policy check total, labeled by policy and further identified by binding and enforcement action taken.',
-    labelNames: policyLabels,
-    registers,
+  const mutationLabels = ['policy', 'policy_binding', 'error_type'];
+  const policyLabels = [...mutationLabels, 'enforcement_action'];
+  const checks = (kind: string, labelNames: string[], countHelp: string, secondsHelp: string) => ({
+    count: new Counter({ name: `apiserver_${kind}_admission_policy_check_total`, help: countHelp, labelNames, registers }),
+    seconds: new Histogram({
+      name: `apiserver_${kind}_admission_policy_check_duration_seconds`,
+      help: secondsHelp,
+      labelNames,
+      buckets: [0.0000005, 0.001, 0.01, 0.1, 1],
+      registers,
+    }),
   });
-  const checkSeconds = new Histogram({
-    name: 'apiserver_validating_admission_policy_check_duration_seconds',
-    help: 'Validation admission latency for individual validation expressions in seconds, labeled by policy and further including binding and enforcement action taken.',
-    labelNames: policyLabels,
-    buckets: [0.0000005, 0.001, 0.01, 0.1, 1],
-    registers,
-  });
+  const validations = checks(
+    'validating',
+    policyLabels,
+    'Validation admission policy check total, labeled by policy and further identified by binding and enforcement action taken.',
+    'Validation admission latency for individual validation expressions in seconds, labeled by policy and further including binding and enforcement action taken.',
+  );
+  const mutations = checks(
+    'mutating',
+    mutationLabels,
+    'Mutation admission policy check total, labeled by policy and further identified by binding.',
+    'Mutation admission latency for individual mutation expressions in seconds, labeled by policy and binding.',
+  );
   const conditionLabels = ['name', 'kind', 'type', 'operation'];
   const errors = counter('match_condition_evaluation_errors_total', 'Admission match condition evaluation errors count.', conditionLabels);
   const exclusions = counter('match_condition_exclusions_total', 'Admission match condition evaluation exclusions count.', conditionLabels);
   return {
     podSecurity: createPodSecurityMetrics(registry),
     observeValidation: ({ policy, binding, action, error, seconds }) => {
-      checks.labels(policy, binding, error, action).inc();
-      checkSeconds.labels(policy, binding, error, action).observe(seconds);
+      validations.count.labels(policy, binding, error, action).inc();
+      validations.seconds.labels(policy, binding, error, action).observe(seconds);
+    },
+    observeMutation: ({ policy, binding, error, seconds }) => {
+      mutations.count.labels(policy, binding, error).inc();
+      mutations.seconds.labels(policy, binding, error).observe(seconds);
     },
     observeStage: (stage, operation, rejected, seconds) => step.labels(stage, operation, String(rejected)).observe(seconds),
     observePlugin: (name, stage, operation, rejected, seconds) =>

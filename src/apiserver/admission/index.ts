@@ -111,7 +111,7 @@ export function createAdmissionPlugins(deps: AdmissionDeps): readonly AdmissionP
     denyServiceExternalIps,
     createPodTopologyLabels(objects),
     createPolicyExpressions(expressions),
-    createMutatingAdmissionPolicy(expressions),
+    createMutatingAdmissionPolicy({ ...expressions, clock, metrics }),
     createMutatingWebhooks(webhooks(mutatingCredentials)),
     createValidatingAdmissionPolicy({ ...expressions, clock, metrics }),
     createValidatingWebhooks(webhooks(validatingCredentials)),

@@ -4,9 +4,11 @@ import type { MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding } from '#k
 import { isObject, jsonEqual } from '#kube/json-value.ts';
 import { mutatingAdmissionPolicies, mutatingAdmissionPolicyBindings } from '#kube/refs.ts';
 import { StatusError, type StatusReason } from '#kube/status-error.ts';
+import type { Clock } from '#platform/clock.ts';
 import type { AdmissionPlugin, MutatingRequest } from '../contract.ts';
+import type { AdmissionMetrics, MutationOutcome } from './admission-metrics.ts';
 import { become, denied } from './attributes.ts';
-import { matchConditions } from './expressions.ts';
+import { matchConditions, OutOfBudget } from './expressions.ts';
 import { isExempt } from './match.ts';
 import { type CompiledMutation, compileMutation, mutatedObject } from './mutations.ts';
 import { type CompiledPolicy, compilePolicy, createPolicySource, type Invocation, messageOf, type PolicyDeps } from './policy.ts';
@@ -18,6 +20,11 @@ type Binding = MutatingAdmissionPolicyBinding;
 
 interface Compiled extends CompiledPolicy {
   readonly mutations: readonly CompiledMutation[];
+}
+
+export interface MutatingPolicyDeps extends PolicyDeps {
+  readonly clock: Pick<Clock, 'monotonic'>;
+  readonly metrics: Pick<AdmissionMetrics, 'observeMutation'>;
 }
 
 type Mutating = Invocation<Policy, Binding, Compiled>;
@@ -48,12 +55,19 @@ async function mutate(r: MutatingRequest, i: Mutating, m: CompiledMutation): Pro
 }
 
 /** Runs the mutations of an invocation, all of them whatever becomes of each. True when the object has changed. */
-async function mutateAll(r: MutatingRequest, i: Mutating, refuse: (refusal: Refusal) => void): Promise<boolean> {
+async function mutateAll(deps: MutatingPolicyDeps, r: MutatingRequest, i: Mutating, refuse: (refusal: Refusal) => void): Promise<boolean> {
   const before = structuredClone(r.object);
   for (const m of i.compiled.mutations) {
+    const start = deps.clock.monotonic();
+    const count = (error: MutationOutcome['error']): void => {
+      const seconds = (deps.clock.monotonic() - start) / 1000;
+      deps.metrics.observeMutation({ policy: i.policy.metadata.name, binding: i.binding.metadata.name, error, seconds });
+    };
     try {
       await mutate(r, i, m);
+      count('no_error');
     } catch (error) {
+      count(error instanceof Error && error.cause instanceof OutOfBudget ? 'out_of_budget' : 'invalid_error');
       if (error instanceof StatusError) throw error;
       refuse({ ...i, message: messageOf(error), reason: 'Invalid' });
     }
@@ -64,11 +78,17 @@ async function mutateAll(r: MutatingRequest, i: Mutating, refuse: (refusal: Refu
 const keyOf = ({ policy, binding, params }: Mutating): string =>
   JSON.stringify([policy.metadata.name, binding.metadata.name, params?.metadata.namespace ?? '', params?.metadata.name ?? '']);
 
-async function invoke(r: MutatingRequest, i: Mutating, rounds: HookRounds, refuse: (refusal: Refusal) => void): Promise<boolean> {
+/** What the plugin keeps for all requests. */
+interface Runner {
+  readonly deps: MutatingPolicyDeps;
+  readonly rounds: HookRounds;
+}
+
+async function invoke({ deps, rounds }: Runner, r: MutatingRequest, i: Mutating, refuse: (refusal: Refusal) => void): Promise<boolean> {
   const matched = await matchConditions(i.compiled.scope.bind(await inVersion(r, i.def), i.params), i.compiled.conditions);
   if ('error' in matched) refuse({ ...i, message: matched.error, reason: 'Invalid' });
   if (!('matched' in matched) || !matched.matched || !rounds.mayAsk(r, keyOf(i))) return false;
-  const changed = await mutateAll(r, i, refuse);
+  const changed = await mutateAll(deps, r, i, refuse);
   if (changed) rounds.changed(r);
   rounds.asked(r, keyOf(i), i.policy.spec?.reinvocationPolicy === 'IfNeeded');
   return changed;
@@ -94,7 +114,7 @@ function refusalError(r: MutatingRequest, refusals: readonly Refusal[]): StatusE
   });
 }
 
-export function createMutatingAdmissionPolicy(deps: PolicyDeps): AdmissionPlugin {
+export function createMutatingAdmissionPolicy(deps: MutatingPolicyDeps): AdmissionPlugin {
   const rounds = createHookRounds();
   const source = createPolicySource<Policy, Binding, Compiled>(
     deps,
@@ -115,7 +135,7 @@ export function createMutatingAdmissionPolicy(deps: PolicyDeps): AdmissionPlugin
       let changed = false;
       for (const step of steps) {
         if ('fault' in step) continue;
-        if (await invoke(r, step, rounds, (refusal) => refusals.push(refusal))) changed = true;
+        if (await invoke({ deps, rounds }, r, step, (refusal) => refusals.push(refusal))) changed = true;
       }
       // As upstream, also the last that changed the object is asked again if it wants to be.
       if (changed) rounds.changed(r);

@@ -205,7 +205,7 @@ describe('ValidatingAdmissionPolicy', () => {
       validations: [{ expression: 'variables.a == 1' }],
     };
     await expect(ask((await setup(circle)).plugins, deployments, { object: deployment(1) })).rejects.toThrow(
-      "ValidatingAdmissionPolicy 'p' denied request: failed to configure policy: compilation error: compilation failed: ERROR: <input>:1:11: undefined field 'b'",
+      "ValidatingAdmissionPolicy 'p' denied request: failed to configure policy: compilation error: compilation failed: ERROR: <input>:1:10: undefined field 'b'",
     );
   });
 });
@@ -221,7 +221,16 @@ describe('MutatingAdmissionPolicy', () => {
       spec: { matchConstraints: { resourceRules: [everything] }, ...spec },
     } as never);
     await objects.put({ ...group, kind: 'MutatingAdmissionPolicyBinding', metadata: { name: 'b' }, spec: { policyName: 'p' } } as never);
-    return [createMutatingAdmissionPolicy({ cel, objects: { ...objects, kindOf: onlyConfigMaps }, authorize: allowAll })];
+    const metrics = createAdmissionMetrics(new Registry());
+    return [
+      createMutatingAdmissionPolicy({
+        cel,
+        objects: { ...objects, kindOf: onlyConfigMaps },
+        authorize: allowAll,
+        clock: fakeClock(),
+        metrics,
+      }),
+    ];
   };
   const applying = (expression: string): object => ({ patchType: 'ApplyConfiguration', applyConfiguration: { expression } });
   const patching = (expression: string): object => ({ patchType: 'JSONPatch', jsonPatch: { expression } });

@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { pods } from '#kube/refs.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
@@ -250,6 +251,23 @@ describe('other versions of a resource', () => {
 });
 
 describe('MutatingAdmissionPolicy', () => {
+  test('counts its mutations, those that fail too', async () => {
+    await mutatingPolicy('m', { mutations: [applying('Object{metadata: Object.metadata{labels: {"a": "b"}}}')] });
+    await call('POST', podsPath, pod());
+    await mutatingPolicy('n', {
+      failurePolicy: 'Ignore',
+      mutations: [applying('Object{metadata: Object.metadata{labels: {"a": object.none}}}')],
+    });
+    await call('POST', podsPath, pod({ metadata: { name: 'other' } }));
+    const metrics = await t.server.metrics.metrics();
+    const counted = 'apiserver_mutating_admission_policy_check_total{policy=';
+    expect(metrics).toContain(`${counted}"m",policy_binding="m",error_type="no_error"} 2`);
+    expect(metrics).toContain(`${counted}"n",policy_binding="n",error_type="invalid_error"} 1`);
+    expect(metrics).toContain(
+      'apiserver_mutating_admission_policy_check_duration_seconds_count{policy="m",policy_binding="m",error_type="no_error"} 2',
+    );
+  });
+
   test.each<[string, object, string]>([
     [
       'an atomic list',
@@ -361,6 +379,14 @@ describe('expressions', () => {
     await validatingPolicy({ validations: [{ expression }] });
     expect((await call('POST', podsPath, pod())).object.message).toContain(
       'resulted in error: operation cancelled: actual cost limit exceeded',
+    );
+  });
+
+  test('that fail and are ignored are counted as allowed', async () => {
+    await validatingPolicy({ failurePolicy: 'Ignore', validations: [{ expression: 'object.none == 1' }] });
+    expect((await call('POST', podsPath, pod())).code).toBe(201);
+    expect(await t.server.metrics.metrics()).toContain(
+      'apiserver_validating_admission_policy_check_total{policy="p",policy_binding="b",error_type="invalid_error",enforcement_action="allow"} 1',
     );
   });
 
@@ -541,7 +567,7 @@ describe('the status of a ValidatingAdmissionPolicy', () => {
           {
             fieldRef: 'spec.validations[1].expression',
             warning:
-              "apps/v1, Kind=DaemonSet: ERROR: <input>:1:13: undefined field 'replicas'\n | object.spec.replicas > 1\n | ............^\n",
+              "apps/v1, Kind=DaemonSet: ERROR: <input>:1:12: undefined field 'replicas'\n | object.spec.replicas > 1\n | ...........^\n",
           },
         ],
       },
@@ -558,5 +584,50 @@ describe('the status of a ValidatingAdmissionPolicy', () => {
       'application/merge-patch+json',
     );
     expect(await checked()).toEqual({ observedGeneration: 2, typeChecking: {} });
+  });
+
+  test('follows the definition of a custom resource that the policy matches', async () => {
+    const definitions = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
+    const definition = (properties: object): object => ({
+      apiVersion: 'apiextensions.k8s.io/v1',
+      kind: 'CustomResourceDefinition',
+      metadata: { name: 'things.example.com' },
+      spec: {
+        group: 'example.com',
+        scope: 'Namespaced',
+        names: { plural: 'things', kind: 'Thing' },
+        versions: [
+          {
+            name: 'v1',
+            served: true,
+            storage: true,
+            schema: { openAPIV3Schema: { type: 'object', properties: { spec: { type: 'object', properties } } } },
+          },
+        ],
+      },
+    });
+    const rule = { operations: ['*'], apiGroups: ['example.com'], apiVersions: ['v1'], resources: ['things'] };
+    await create(path, policy({ matchConstraints: { resourceRules: [rule] }, validations: [{ expression: 'object.spec.size > 1' }] }));
+    const warning = (text: string): object => ({
+      observedGeneration: 1,
+      typeChecking: {
+        expressionWarnings: [
+          {
+            fieldRef: 'spec.validations[0].expression',
+            warning: `example.com/v1, Kind=Thing: ERROR: <input>:1:12: ${text}\n | object.spec.size > 1\n | ...........^\n`,
+          },
+        ],
+      },
+    });
+    const becomes = async (wanted: object): Promise<void> => {
+      while (!isDeepStrictEqual(await checked(), wanted)) await new Promise((resolve) => void setImmediate(resolve));
+    };
+    await becomes({ observedGeneration: 1, typeChecking: {} });
+    await create(definitions, definition({ name: { type: 'string' } }));
+    await becomes(warning("undefined field 'size'"));
+    const { object } = await call('GET', `${definitions}/things.example.com`);
+    const changed = { ...definition({ size: { type: 'integer' } }), metadata: object.metadata };
+    expect((await call('PUT', `${definitions}/things.example.com`, changed)).code).toBe(200);
+    await becomes({ observedGeneration: 1, typeChecking: {} });
   });
 });

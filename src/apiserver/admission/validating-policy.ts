@@ -43,7 +43,12 @@ interface Finding {
   readonly reason?: StatusReason;
   /** How its expression failed; absent: it did not. */
   readonly error?: 'invalid_error' | 'out_of_budget';
+  /** A failure that the policy is to ignore: it is counted, and nothing else. */
+  readonly ignored?: true;
+  readonly seconds: number;
 }
+/** What is said of a validation before it is known how long it took. */
+type Verdict = Omit<Finding, 'seconds'>;
 
 interface Evaluated {
   readonly findings: readonly Finding[];
@@ -101,7 +106,7 @@ const reasonOf = (text: string | undefined): StatusReason => {
   return known.find((r) => r === text) ?? 'Invalid';
 };
 
-async function runValidation(bound: Bound, v: CompiledValidation, index: number): Promise<Finding | undefined> {
+async function runValidation(bound: Bound, v: CompiledValidation, index: number): Promise<Verdict | undefined> {
   try {
     if ((await bound.evaluate(v.program)) === true) return undefined;
   } catch (error) {
@@ -116,50 +121,61 @@ async function runValidation(bound: Bound, v: CompiledValidation, index: number)
   }
 }
 
-async function runValidations(bound: Bound, { compiled, policy }: Validating): Promise<Finding[]> {
-  const failClosed = policy.spec?.failurePolicy !== 'Ignore';
+const failsOpen = ({ policy }: Validating): boolean => policy.spec?.failurePolicy === 'Ignore';
+
+/** A failure does what the policy says of failures. */
+const found = (i: Validating, verdict: Verdict, seconds: number): Finding => ({
+  ...verdict,
+  ...(verdict.error !== undefined && failsOpen(i) ? { ignored: true } : {}),
+  seconds,
+});
+
+/** Seconds since something began. */
+type Stopwatch = () => number;
+
+async function runValidations(bound: Bound, i: Validating, watch: () => Stopwatch): Promise<Finding[]> {
   const findings: Finding[] = [];
+  const all = watch();
   bound.refill(budget);
   try {
-    for (const [index, v] of compiled.validations.entries()) {
-      const finding = await runValidation(bound, v, index);
-      if (finding !== undefined && (finding.error === undefined || failClosed)) findings.push(finding);
+    for (const [index, v] of i.compiled.validations.entries()) {
+      const one = watch();
+      const verdict = await runValidation(bound, v, index);
+      if (verdict !== undefined) findings.push(found(i, verdict, one()));
     }
     return findings;
   } catch (error) {
     if (!(error instanceof OutOfBudget)) throw error;
-    return failClosed ? [{ index: 0, message: error.message, error: 'out_of_budget' }] : [];
+    return [found(i, { index: 0, message: error.message, error: 'out_of_budget' }, all())];
   }
 }
 
-async function runAnnotations(bound: Bound, { compiled, policy }: Validating): Promise<Omit<Evaluated, 'findings'>> {
-  const failClosed = policy.spec?.failurePolicy !== 'Ignore';
+async function runAnnotations(bound: Bound, i: Validating): Promise<Omit<Evaluated, 'findings'>> {
   const annotations: (readonly [string, string])[] = [];
   const annotationErrors: string[] = [];
   bound.refill(budget);
-  for (const a of compiled.annotations) {
+  for (const a of i.compiled.annotations) {
     try {
       const value = await bound.evaluate(a.program);
       const text = typeof value === 'string' ? value.trim() : '';
       if (text !== '') annotations.push([a.key, Buffer.from(text).subarray(0, maxAnnotationBytes).toString('utf8')]);
     } catch (error) {
-      if (failClosed) annotationErrors.push(evaluationError(a.program.expression, error));
+      if (!failsOpen(i)) annotationErrors.push(evaluationError(a.program.expression, error));
       if (error instanceof OutOfBudget) break;
     }
   }
   return { annotations, annotationErrors };
 }
 
-async function evaluate(v: VersionedRequest, i: Validating): Promise<Evaluated> {
+async function evaluate(v: VersionedRequest, i: Validating, watch: () => Stopwatch): Promise<Evaluated> {
+  const began = watch();
   const bound = i.compiled.scope.bind(v, i.params);
   const matched = await matchConditions(bound, i.compiled.conditions);
   if ('error' in matched) {
-    return i.policy.spec?.failurePolicy === 'Ignore'
-      ? nothing
-      : { ...nothing, findings: [{ index: 0, message: matched.error, error: 'invalid_error' }] };
+    return { ...nothing, findings: [found(i, { index: 0, message: matched.error, error: 'invalid_error' }, began())] };
   }
   if (!matched.matched) return nothing;
-  const findings = await runValidations(bound, i);
+  const findings = await runValidations(bound, i, watch);
   return { findings, ...(await runAnnotations(bound, i)) };
 }
 
@@ -210,11 +226,12 @@ export interface ValidatingPolicyDeps extends PolicyDeps {
 }
 
 /** Counts findings, each under what its binding did about it. */
-function count({ metrics }: ValidatingPolicyDeps, { policy, binding }: Validating, findings: readonly Finding[], seconds: number): void {
+function count({ metrics }: ValidatingPolicyDeps, { policy, binding }: Validating, findings: readonly Finding[]): void {
   const names = { policy: policy.metadata.name, binding: binding.metadata.name };
-  for (const { error = 'no_error' } of findings)
-    for (const action of binding.spec.validationActions)
-      metrics.observeValidation({ ...names, action: outcomes[action] ?? 'allow', error, seconds });
+  for (const { error = 'no_error', ignored = false, seconds } of findings) {
+    const actions = ignored ? ['allow' as const] : binding.spec.validationActions.map((action) => outcomes[action] ?? 'allow');
+    for (const action of actions) metrics.observeValidation({ ...names, action, error, seconds });
+  }
 }
 
 export function createValidatingAdmissionPolicy(deps: ValidatingPolicyDeps): AdmissionPlugin {
@@ -223,6 +240,10 @@ export function createValidatingAdmissionPolicy(deps: ValidatingPolicyDeps): Adm
     { policies: validatingAdmissionPolicies, bindings: validatingAdmissionPolicyBindings },
     (policy) => compile(deps, policy),
   );
+  const watch = (): Stopwatch => {
+    const start = deps.clock.monotonic();
+    return () => (deps.clock.monotonic() - start) / 1000;
+  };
   return {
     name: 'ValidatingAdmissionPolicy',
     handles: (r) => !isExempt(r),
@@ -237,10 +258,9 @@ export function createValidatingAdmissionPolicy(deps: ValidatingPolicyDeps): Adm
           if (step.policy.spec?.failurePolicy !== 'Ignore') denials.push({ by: step, message: step.fault });
           continue;
         }
-        const start = deps.clock.monotonic();
-        const result = await evaluate(await version(step.def), step);
-        count(deps, step, result.findings, (deps.clock.monotonic() - start) / 1000);
-        denials.push(...result.findings.flatMap((f) => enforce(r, step, f) ?? []));
+        const result = await evaluate(await version(step.def), step, watch);
+        count(deps, step, result.findings);
+        denials.push(...result.findings.flatMap((f) => (f.ignored === true ? [] : (enforce(r, step, f) ?? []))));
         denials.push(...result.annotationErrors.map((message) => ({ by: step, message })));
         const { name } = step.policy.metadata;
         annotations.set(name, [...(annotations.get(name) ?? []), ...result.annotations]);

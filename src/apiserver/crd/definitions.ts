@@ -46,6 +46,8 @@ export interface DefinitionsDeps {
   readonly deleteInstances: (kind: KindDef, signal: AbortSignal) => Promise<void>;
   /** Resolves when a kind has no instances. */
   readonly instancesGone: (kind: KindDef, signal: AbortSignal) => Promise<void>;
+  /** Told when the types of a resource are others than before, or gone. */
+  readonly typesChanged: (group: string, plural: string) => void;
   /** Takes the cleanup finalizer off a definition. */
   readonly release: (name: string, signal: AbortSignal) => Promise<void>;
 }
@@ -114,6 +116,7 @@ export function createDefinitions(deps: DefinitionsDeps): Definitions {
     const { plural, versions } = before.served;
     for (const version of versions) registry.remove({ group: before.group, version, plural });
     end(before.kept);
+    if (versions.length > 0) deps.typesChanged(before.group, plural);
   };
   /** Requests under way end in their own time, and then the watches. */
   const end = ({ serving }: Kept): void => tasks.spawn(() => serving.end());
@@ -150,6 +153,7 @@ export function createDefinitions(deps: DefinitionsDeps): Definitions {
       for (const kind of kinds) registry.add(kind);
       note(crd, since, versions, kept);
       if (before !== undefined && before.kept !== kept) end(before.kept);
+      if (before?.kept !== kept || before.served.versions.length === 0) deps.typesChanged(crd.spec.group, crd.spec.names.plural);
     } catch (error) {
       log.error('a custom resource definition cannot be served', { name, error });
     }
