@@ -6,8 +6,10 @@ import { getHeapStatistics } from 'node:v8';
 const startIsOverMs = 15_000;
 /** So long without a collection: nothing is going on that allocates. */
 const quietMs = 3_000;
-/** Less garbage than this is not worth a collection of everything. */
+/** Less garbage than this is not worth a collection of everything, */
 const worthBytes = 24 * 1024 * 1024;
+/** nor less than this share of what is held: the collection takes as long as what is held is large, and all wait for it. */
+const worthShare = 0.25;
 
 /**
  * Gives the garbage of the start, and the compiled code that only the start needed, back to the machine: 20 MB in all threads. V8
@@ -38,7 +40,7 @@ function tidyAfterLoad(gc: NonNullable<typeof globalThis.gc>): void {
   let timer: NodeJS.Timeout | undefined;
   const look = (): void => {
     timer = undefined;
-    if (usedBytes() - tidy < worthBytes) return;
+    if (usedBytes() - tidy < Math.max(worthBytes, worthShare * tidy)) return;
     gc({ type: 'major', execution: 'sync' });
     tidy = usedBytes();
   };
