@@ -5,7 +5,10 @@ import { crdConversion } from './apimachinery/crd_conversion.ts';
 import { customResourceDefinitions } from './apimachinery/custom_resource_definition.ts';
 import { discovery } from './apimachinery/discovery.ts';
 import { fieldValidation } from './apimachinery/field_validation.ts';
+import { garbageCollector } from './apimachinery/garbage_collector.ts';
 import { namespaces } from './apimachinery/namespace.ts';
+import { policies } from './apimachinery/policies.ts';
+import { resourceQuota } from './apimachinery/resource_quota.ts';
 import { server } from './apimachinery/server.ts';
 import { tableConversion } from './apimachinery/table_conversion.ts';
 import { watchers } from './apimachinery/watch.ts';
@@ -22,7 +25,10 @@ for (const walk of [
   customResourceDefinitions,
   discovery,
   fieldValidation,
+  garbageCollector,
   namespaces,
+  policies,
+  resourceQuota,
   server,
   tableConversion,
   watchers,

@@ -13,6 +13,8 @@ export interface Cluster {
   readonly api: Client;
   /** With a bearer token. */
   readonly withToken: (token: string) => Client;
+  /** With a client certificate. */
+  readonly withCertificate: (cert: Buffer, key: string) => Client;
   /** Without credentials. */
   readonly anonymous: Client;
   readonly node: () => ServerNode;
@@ -154,6 +156,7 @@ export function useCluster(...args: readonly string[]): Cluster {
   return {
     api,
     withToken: (token) => createClient(() => ({ ...plain(), token })),
+    withCertificate: (cert, key) => createClient(() => ({ ...plain(), cert, key: Buffer.from(key) })),
     anonymous: createClient(plain),
     node: started,
     namespace: async (labels = {}) => {

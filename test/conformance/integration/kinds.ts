@@ -21,19 +21,25 @@ const webhook = {
 const devices = { requests: [{ name: 'r', exactly: { deviceClassName: 'class' } }] };
 const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'view' };
 
+export interface CertificateRequest {
+  /** base64 of PEM. */
+  readonly request: string;
+  readonly key: string;
+}
+
 /** The smallest PKCS#10 request there is, signed with Ed25519. */
-function certificateRequest(): string {
+export function certificateRequest(commonName: string): CertificateRequest {
   const { publicKey, privateKey } = generateKeyPairSync('ed25519');
   const tlv = (tag: number, ...parts: readonly Uint8Array[]): Buffer => {
     const body = Buffer.concat(parts);
     return Buffer.concat([Buffer.from(body.length < 128 ? [tag, body.length] : [tag, 0x81, body.length]), body]);
   };
-  const name = tlv(0x30, tlv(0x31, tlv(0x30, Buffer.from('0603550403', 'hex'), tlv(0x0c, Buffer.from('someone')))));
+  const name = tlv(0x30, tlv(0x31, tlv(0x30, Buffer.from('0603550403', 'hex'), tlv(0x0c, Buffer.from(commonName)))));
   const info = tlv(0x30, Buffer.from('020100', 'hex'), name, publicKey.export({ type: 'spki', format: 'der' }), Buffer.from('a000', 'hex'));
   const signature = sign(null, info, privateKey);
   const der = tlv(0x30, info, Buffer.from('300506032b6570', 'hex'), tlv(0x03, Buffer.from([0]), signature));
   const pem = `-----BEGIN CERTIFICATE REQUEST-----\n${der.toString('base64')}\n-----END CERTIFICATE REQUEST-----\n`;
-  return Buffer.from(pem).toString('base64');
+  return { request: Buffer.from(pem).toString('base64'), key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() };
 }
 
 export interface Stub {
@@ -72,7 +78,7 @@ export const stubs: Readonly<Record<string, Stub>> = {
   'batch/v1 jobs': stub({ spec: { manualSelector: true, selector, template: template('Never') } }),
   'batch/v1 cronjobs': stub({ spec: { schedule: '0 0 1 1 *', jobTemplate: { spec: { template: template('Never') } } } }),
   'certificates.k8s.io/v1 certificatesigningrequests': stub({
-    spec: { signerName: 'example.com/signer', usages: ['any'], request: certificateRequest() },
+    spec: { signerName: 'example.com/signer', usages: ['any'], request: certificateRequest('someone').request },
   }),
   'coordination.k8s.io/v1 leases': stub({ spec: { holderIdentity: 'holder', leaseDurationSeconds: 5 } }),
   'discovery.k8s.io/v1 endpointslices': stub({ addressType: 'IPv4', endpoints: [{ addresses: ['192.168.3.1'] }], ports: [] }),
