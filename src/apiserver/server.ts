@@ -29,6 +29,7 @@ import type {
   SubresourceDef,
 } from './contract.ts';
 import type { Core } from './core.ts';
+import { createCelMetrics } from './crd/cel-metrics.ts';
 import { createConversionMetrics } from './crd/conversion-metrics.ts';
 import { createDefinitions } from './crd/definitions.ts';
 import { deleteInstances, instancesGone, releaseDefinition } from './crd/instances.ts';
@@ -191,6 +192,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
     deleteInstances: (kind, signal) => deleteInstances(core, kind, signal),
     instancesGone: (kind, signal) => instancesGone(core, kind, signal),
     release: (name, signal) => releaseDefinition(handle, name, signal),
+    celTimes: createCelMetrics(metrics.registry),
     typesChanged: (group, plural) => policyStatus.typesChanged(group, plural),
   });
   const admissionMetrics = createAdmissionMetrics(metrics.registry);

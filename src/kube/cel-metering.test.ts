@@ -149,6 +149,47 @@ const cases: Readonly<Record<string, Case>> = {
     },
     costs: { 'self.objs[0] == self.objs[1]': 7, 'self.objs[0] == [self.objs[0][0], self.objs[0][1]]': 22 },
   },
+  'lists that are sets': {
+    schema: schemas({ ...list(string), listType: 'set' }, { ...list(string), listType: 'set' }),
+    object: values(['a', 'b', 'c'], ['a', 'c', 'b']),
+    costs: {
+      "self.val1 == ['c', 'b', 'a']": 3,
+      'self.val1 == self.val2': 5,
+      "!(self.val1 != ['c', 'b', 'a'])": 4,
+      "'a' in self.val1": 5,
+      "self.val1 + self.val2 == ['a', 'b', 'c']": 6,
+      "self.val1 + ['c', 'd'] == ['a', 'b', 'c', 'd']": 4,
+    },
+  },
+  'lists that are maps': {
+    schema: object({ objs: list({ ...list(kv), ...keyed }) }),
+    object: {
+      objs: [
+        [
+          { k: 'a', v: '1' },
+          { k: 'b', v: '2' },
+        ],
+        [
+          { k: 'b', v: '2' },
+          { k: 'a', v: '1' },
+        ],
+        [
+          { k: 'b', v: '3' },
+          { k: 'a', v: '1' },
+        ],
+        [{ k: 'c', v: '4' }],
+      ],
+    },
+    costs: {
+      'self.objs[0] == self.objs[1]': 7,
+      'self.objs[0] + self.objs[2] == self.objs[2]': 11,
+      'self.objs[2] + self.objs[0] == self.objs[0]': 11,
+      'self.objs[0] == [self.objs[0][1], self.objs[0][0]]': 22,
+      'self.objs[2] + [self.objs[0][0], self.objs[0][1]] == self.objs[0]': 26,
+      'size(self.objs[0] + [self.objs[3][0]]) == 3': 20,
+      'self.objs[0] != self.objs[2]': 7,
+    },
+  },
   maps: {
     schema: schemas(map(string), map(string)),
     object: values({ k1: 'a', k2: 'b' }, { k2: 'b', k1: 'a' }),

@@ -17,6 +17,7 @@ import {
 import { type CallCost, callCost } from './cel-call-costs.ts';
 import { type LoopCost, listCost, loopCosts, mapCost } from './cel-figures.ts';
 import { CelValueError, celEqual, type Meter } from './cel-library.ts';
+import { associativeEqual, associativeSum, isAssociative } from './cel-lists.ts';
 
 /** Names and what is selected from them: cel-go resolves a chain of these in one step. */
 const attributes = new Set(['id', '.', '.?', '[]', '[?]', '?:']);
@@ -107,6 +108,13 @@ export function meterNodes(root: CelNode, { spend }: Meter): void {
     if (node.op === 'in')
       return ([value, range], evaluator) =>
         Array.isArray(range) ? range.some((item) => celEqual(item, value)) : handle(value, range, node, evaluator);
+    // So are lists that are sets or maps, in whatever order, and they grow in their own way.
+    const equal = node.op === '==' || node.op === '!=';
+    if (equal || node.op === '+')
+      return ([a, b], evaluator) => {
+        if (!isAssociative(a)) return handle(a, b, node, evaluator);
+        return equal ? associativeEqual(a, b) === (node.op === '==') : associativeSum(a, b);
+      };
     if (node.op === 'call') return (values, evaluator) => handle(values, node, evaluator);
     if (node.op === 'rcall') return (values, evaluator) => handle(values, evaluator, node);
     return (values, evaluator) => handle(...values, node, evaluator);

@@ -5,6 +5,7 @@
 import { Environment } from '@marcbachmann/cel-js';
 import type { CelScope } from './cel.ts';
 import { CelValueError, celMap } from './cel-library.ts';
+import { associative } from './cel-lists.ts';
 import { isObject, type JsonObject, jsonEqual, own } from './json-value.ts';
 import type { Schema } from './schema.ts';
 
@@ -143,7 +144,11 @@ export function typeBuilder(
     if (schema.ref !== undefined) return typeOf(resolve(schema.ref), root);
     if (schema.type === 'array') {
       const items = typeOf(schema.items ?? {});
-      return { name: `list<${items.name}>`, convert: (v) => (Array.isArray(v) ? v.map(items.convert) : v) };
+      const plain = (v: unknown): unknown => (Array.isArray(v) ? v.map(items.convert) : v);
+      const name = `list<${items.name}>`;
+      if (schema.listType !== 'set' && schema.listType !== 'map') return { name, convert: plain };
+      const keys = schema.listType === 'set' ? undefined : (schema.listMapKeys ?? []).map((key) => nameOf(key) ?? key);
+      return { name, convert: (v) => (Array.isArray(v) ? associative(v.map(items.convert), keys) : v) };
     }
     if (schema.type !== 'object' && schema.properties === undefined) return scalarType(schema);
     if (schema.properties !== undefined || root || schema.embeddedResource === true) return structType(schema, root);

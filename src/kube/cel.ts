@@ -74,7 +74,15 @@ export interface Cel {
 
 const maxExpressionLength = 100_000;
 
-export function createCel(): Cel {
+/** Told how long expressions take, in seconds. */
+export interface CelTimes {
+  readonly compiled: (seconds: number) => void;
+  readonly evaluated: (seconds: number) => void;
+}
+
+const untimed: CelTimes = { compiled: () => undefined, evaluated: () => undefined };
+
+export function createCel(times: CelTimes = untimed): Cel {
   const meter = createMeter();
   const base = new Environment({ enableOptionalTypes: true, homogeneousAggregateLiterals: false });
   const library = { environment: base, meter, define: definer(base) };
@@ -88,7 +96,7 @@ export function createCel(): Cel {
   library.define('jsonpatchNamespace.escapeKey(string): string', (_: object, key: string) =>
     key.replaceAll('~', '~0').replaceAll('/', '~1'),
   );
-  return { scope: () => createScope(base.clone(), meter) };
+  return { scope: () => createScope(base.clone(), { meter, times }) };
 }
 
 const definer =
@@ -97,7 +105,13 @@ const definer =
     environment.registerFunction(signature, handler as never);
   };
 
-function createScope(environment: Environment, meter: Meter): CelScope {
+/** What expressions are run with. */
+interface Running {
+  readonly meter: Meter;
+  readonly times: CelTimes;
+}
+
+function createScope(environment: Environment, running: Running): CelScope {
   return {
     declareType: (name, fields, ctor) => {
       environment.registerType(name, { ctor, fields } as never);
@@ -110,8 +124,15 @@ function createScope(environment: Environment, meter: Meter): CelScope {
       environment.registerConstant(name, type, value);
     },
     define: definer(environment),
-    compile: (expression, options = {}) => compile(environment, meter, expression, options),
-    clone: () => createScope(environment.clone(), meter),
+    compile: (expression, options = {}) => {
+      const start = performance.now();
+      try {
+        return compile(environment, running, expression, options);
+      } finally {
+        running.times.compiled((performance.now() - start) / 1000);
+      }
+    },
+    clone: () => createScope(environment.clone(), running),
   };
 }
 
@@ -171,7 +192,7 @@ export const celTypeText = (type: string): string =>
     .replaceAll('>', ')')
     .replaceAll(/\bnull\b/g, 'null_type');
 
-function compile(environment: Environment, meter: Meter, expression: string, options: CompileOptions): Program {
+function compile(environment: Environment, running: Running, expression: string, options: CompileOptions): Program {
   if (expression.length > maxExpressionLength) throw new CelCompileError('compilation failed: expression is too long');
   let parsed: ReturnType<Environment['parse']>;
   try {
@@ -192,8 +213,8 @@ function compile(environment: Environment, meter: Meter, expression: string, opt
     const one = wanted.length === 1 ? wanted.join('') : `one of [${wanted.join(' ')}]`;
     throw new CelCompileError(`must evaluate to ${one} but got ${celTypeText(type)}`);
   }
-  meterNodes(root, meter);
-  const run = (variables: Readonly<Record<string, unknown>>): Outcome => evaluate(parsed, meter, variables);
+  meterNodes(root, running.meter);
+  const run = (variables: Readonly<Record<string, unknown>>): Outcome => evaluate(parsed, running, variables);
   return {
     expression,
     type,
@@ -209,7 +230,10 @@ function compile(environment: Environment, meter: Meter, expression: string, opt
   };
 }
 
-function evaluate(parsed: ReturnType<Environment['parse']>, meter: Meter, variables: Readonly<Record<string, unknown>>): Outcome {
+type Variables = Readonly<Record<string, unknown>>;
+
+function evaluate(parsed: ReturnType<Environment['parse']>, { meter, times }: Running, variables: Variables): Outcome {
+  const start = performance.now();
   const end = meter.start(perCallLimit);
   const tooDear = (): Outcome => ({ error: new CelCostError(), cost: meter.spent() });
   try {
@@ -220,6 +244,7 @@ function evaluate(parsed: ReturnType<Environment['parse']>, meter: Meter, variab
     return meter.exceeded() ? tooDear() : { error: new Error(runtimeMessage(error), { cause: error }), cost: meter.spent() };
   } finally {
     end();
+    times.evaluated((performance.now() - start) / 1000);
   }
 }
 

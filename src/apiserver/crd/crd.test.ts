@@ -112,6 +112,18 @@ test('objects are pruned, defaulted, validated and checked by rules', async () =
   await refused({ cronSpec: '* * * * *', replicas: 7 }, 'only big images scale');
 });
 
+test('rules are timed', async () => {
+  const { client, server } = await start();
+  const counted = async (what: string): Promise<number> => {
+    const found = new RegExp(`^apiserver_cel_${what}_duration_seconds_count (\\d+)$`, 'm').exec(await server.metrics.metrics());
+    return Number(found?.[1]);
+  };
+  expect(await counted('compilation')).toBe(1);
+  await client.create(crontab, cron({ cronSpec: '* * * * *' }));
+  // Once when the definition was written, once when the first object came.
+  expect([await counted('compilation'), await counted('evaluation')]).toEqual([2, 1]);
+});
+
 test('status and scale are subresources, and generation counts spec alone', async () => {
   const { client, transport } = await start();
   await client.create(crontab, cron({ cronSpec: '* * * * *', replicas: 1 }));

@@ -2,7 +2,7 @@
  * CustomResourceDefinitions at work: names accepted, kinds served from the moment the definition is written, instances
  * removed before the definition goes. k8s.io/apiextensions-apiserver pkg/controller/{status,establish,finalizer}.
  */
-import { type Cel, createCel } from '#kube/cel.ts';
+import { type Cel, type CelTimes, createCel } from '#kube/cel.ts';
 import { definitionErrors } from '#kube/crd/validation.ts';
 import type {
   CustomResourceDefinition,
@@ -46,6 +46,7 @@ export interface DefinitionsDeps {
   readonly deleteInstances: (kind: KindDef, signal: AbortSignal) => Promise<void>;
   /** Resolves when a kind has no instances. */
   readonly instancesGone: (kind: KindDef, signal: AbortSignal) => Promise<void>;
+  readonly celTimes: CelTimes;
   /** Told when the types of a resource are others than before, or gone. */
   readonly typesChanged: (group: string, plural: string) => void;
   /** Takes the cleanup finalizer off a definition. */
@@ -90,7 +91,7 @@ export function createDefinitions(deps: DefinitionsDeps): Definitions {
   const tasks = new TaskGroup();
   const shelf = createSchemaShelf(shelfCapacity);
   const pace = createPace();
-  const cel = lazy(createCel);
+  const cel = lazy(() => createCel(deps.celTimes));
   const known = new Map<string, Known>();
   const cleaning = new Set<string>();
 
