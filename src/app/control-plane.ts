@@ -39,6 +39,7 @@ import { createSqliteStore } from '#store/drivers/sqlite/sqlite-store.ts';
 import { createWatchCache } from '#store/watch-cache.ts';
 import type { ApiserverSettings } from './apiserver-args.ts';
 import { paths, type ServerConfig } from './config.ts';
+import { openFileEncryption } from './encryption-file.ts';
 import { componentChecks, type ServerHealth, serverChecks } from './health-checks.ts';
 import type { ClusterConfig } from './join.ts';
 import { lateObjectStore } from './late.ts';
@@ -152,14 +153,16 @@ export async function createControlPlane(
       { clock, log: log.child('store') },
     ),
   ]);
+  const encryptionLog = { clock, log: log.child('encryption') };
+  const ownRules = security.encryption === undefined ? undefined : await openFileEncryption(security.encryption, encryptionLog);
   const encryption = await openSecretsEncryption(
     bareStore,
     {
       folder: where.credentials,
-      ...(security.encryption === undefined ? {} : { fixed: security.encryption }),
+      ...(ownRules === undefined ? {} : { fixed: ownRules.policy }),
       ...(config.secretsEncryption === undefined ? {} : { provider: config.secretsEncryption }),
     },
-    { clock, log: log.child('encryption') },
+    encryptionLog,
   );
   const { store } = encryption;
   const audit = security.audit === undefined ? undefined : await openAudit(security.audit, { clock, log: log.child('audit') });
@@ -233,7 +236,7 @@ export async function createControlPlane(
     random,
     log: log.child('apiserver'),
     storeStats: store.stats,
-    checks: () => serverChecks(health, { store, cache, clock }, api.hooks.checks),
+    checks: () => [...serverChecks(health, { store, cache, clock }, api.hooks.checks), ...(ownRules?.checks() ?? [])],
     config: {
       version: buildInfo(),
       serverAddress: () => address,
@@ -245,7 +248,10 @@ export async function createControlPlane(
   objects.bind(api.objects);
   flowControl.addMetrics(api.metrics);
   audit?.addMetrics(api.metrics);
-  const fileTasks = securityFileTasks(security.files, auth, { clock, log: log.child('auth'), metrics: api.metrics });
+  const fileTasks = [
+    ...securityFileTasks(security.files, auth, { clock, log: log.child('auth'), metrics: api.metrics }),
+    ...(ownRules === undefined ? [] : [ownRules.task(encryption.usePolicy, api.metrics)]),
+  ];
   const http = api.createHttp({
     tls: tlsOf(pki),
     authenticate: audit === undefined ? auth.authenticate : audit.authenticate(auth.authenticate),

@@ -11,7 +11,7 @@ export interface EncryptCommand {
   readonly output?: 'text' | 'json';
 }
 
-const keyTypes: Readonly<Record<string, string>> = { aescbc: 'AES-CBC', aesgcm: 'AES-GCM', secretbox: 'XSalsa20-POLY1305' };
+const keyTypes: Readonly<Record<string, string>> = { aescbc: 'AES-CBC', aesgcm: 'AES-GCM', secretbox: 'XSalsa20-POLY1305', kms: 'KMS' };
 
 /** K3s' form. */
 function statusText(now: EncryptionStatus): string {

@@ -6,13 +6,7 @@ import { readText, writeAtomically } from '#pki/files.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Logger } from '#platform/log.ts';
 import type { Store } from '#store/contract.ts';
-import {
-  createEncryptedStore,
-  type EncryptionKey,
-  type EncryptionPolicy,
-  type EncryptionProvider,
-  rewriteEncrypted,
-} from '#store/encryption.ts';
+import { createEncryptedStore, type EncryptionPolicy, type LocalKey, type LocalProvider, rewriteEncrypted } from '#store/encryption.ts';
 import { encryptionConfigText, newEncryptionKey, parseEncryptionConfig } from '#store/encryption-config.ts';
 
 export const encryptionActions = ['enable', 'disable', 'prepare', 'rotate', 'reencrypt', 'rotate-keys'] as const;
@@ -28,7 +22,7 @@ export interface EncryptionStatus {
   /** The key that encrypts. */
   readonly activeKey?: string;
   /** All keys that can still decrypt. */
-  readonly keys: readonly { readonly name: string; readonly provider: EncryptionProvider }[];
+  readonly keys: readonly { readonly name: string; readonly provider: string }[];
   /** What kept the last rewriting from its end. */
   readonly problem?: string;
 }
@@ -37,6 +31,8 @@ export interface SecretsEncryption {
   /** The store that encrypts. */
   readonly store: Store;
   readonly routes: readonly ExtraRoute[];
+  /** From now on this policy counts, where encryption is configured by a file. */
+  readonly usePolicy: (policy: EncryptionPolicy) => void;
   /** Goes on with a rewriting that a crash or a stop interrupted. */
   readonly start: () => void;
   readonly stop: () => Promise<void>;
@@ -48,13 +44,13 @@ export interface EncryptionOptions {
   /** --encryption-provider-config, which is the administrator's and not changed here. */
   readonly fixed?: EncryptionPolicy;
   /** --secrets-encryption with its provider: keys are made where there are none yet. */
-  readonly provider?: EncryptionProvider;
+  readonly provider?: LocalProvider;
 }
 
 interface Keys {
   readonly enabled: boolean;
   /** The first encrypts. */
-  readonly list: readonly EncryptionKey[];
+  readonly list: readonly LocalKey[];
 }
 
 interface State {
@@ -74,7 +70,7 @@ const policyOf = ({ enabled, list }: Keys): EncryptionPolicy => [{ prefixes: sec
 
 function keysOf(policy: EncryptionPolicy): Keys {
   const [rule] = policy;
-  return { enabled: rule?.write !== undefined, list: rule?.read ?? [] };
+  return { enabled: rule?.write !== undefined, list: (rule?.read ?? []).filter((key) => key.provider !== 'kms') };
 }
 
 function stateOf(text: string | undefined): State {
@@ -113,7 +109,7 @@ interface Next {
 const rewriting = (then: Stage, forget: boolean): State => ({ stage: 'reencrypt_request', then, forget });
 
 /** What an action makes of keys and stage. Throws StatusError BadRequest where it makes no sense. */
-function nextOf(command: Command, keys: Keys, stage: Stage, fresh: () => EncryptionKey): Next {
+function nextOf(command: Command, keys: Keys, stage: Stage, fresh: () => LocalKey): Next {
   const { action, force, skip } = command;
   if (action === 'enable')
     return { keys: { enabled: true, list: keys.list.length === 0 ? [fresh()] : keys.list }, state: rewriting('start', false) };
@@ -167,7 +163,7 @@ export async function openSecretsEncryption(
   let job: Promise<void> | undefined;
   const store = createEncryptedStore(bare, () => policy);
   const tasks = new TaskGroup();
-  const fresh = (): EncryptionKey => newEncryptionKey(new Date(deps.clock.now()), options.provider ?? keys.list[0]?.provider);
+  const fresh = (): LocalKey => newEncryptionKey(new Date(deps.clock.now()), options.provider ?? keys.list[0]?.provider);
 
   const useState = async (next: State): Promise<void> => {
     await writeAtomically(stateFile, JSON.stringify(next));
@@ -250,6 +246,9 @@ export async function openSecretsEncryption(
       if (isRewriting(state.stage)) void begin();
     },
     stop: () => tasks.close(),
+    usePolicy: (next) => {
+      policy = next;
+    },
     routes: [
       {
         methods: ['GET'],

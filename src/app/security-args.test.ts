@@ -48,7 +48,7 @@ users: [{name: u, user: {token: t}}]
     policy: { rules: [{ level: 'Metadata' }] },
     log: { file: { path: '/var/log/audit.log', maxBackups: 3, format: 'json' } },
   });
-  expect(read.encryption?.[0]?.write?.provider).toBe('aescbc');
+  expect(read.encryption).toMatchObject({ path: join(dir, 'encryption.json'), reload: false });
 });
 
 test.each([
@@ -57,6 +57,7 @@ test.each([
   [{ 'audit-log-maxsize': 'many', 'audit-policy-file': join(dir, 'audit.yaml'), 'audit-log-path': '/x' }, 'not a number'],
   [{ 'oidc-issuer-url': 'http://issuer', 'oidc-client-id': 'c' }, 'oidc-issuer-url must use https'],
   [{ 'encryption-provider-config': join(dir, 'ca.pem') }, 'encryption-provider-config'],
+  [{ 'encryption-provider-config-automatic-reload': 'true' }, 'must be set with encryption-provider-config'],
 ])('%o is refused with the name of the setting', async (args, message) => {
   await expect(settings(args)).rejects.toThrow(message);
 });

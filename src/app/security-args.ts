@@ -7,10 +7,10 @@ import { issuerFromFlags, type OidcFlags } from '#apiserver/authn/oidc-config.ts
 import { type AuthorizerSpec, parseAuthorizationConfig } from '#apiserver/authz/authorization-config.ts';
 import { readWebhookConfig } from '#apiserver/webhook-config.ts';
 import { pemBlocks } from '#lib/pem.ts';
-import type { EncryptionPolicy } from '#store/encryption.ts';
 import { parseEncryptionConfig } from '#store/encryption-config.ts';
-import { type Args, duration, failed, fromFile, list, parsed } from './arg-values.ts';
+import { type Args, boolean, duration, failed, fromFile, list } from './arg-values.ts';
 import { type AuditSettings, auditArgs, auditSettings } from './audit-args.ts';
+import type { EncryptionFile } from './encryption-file.ts';
 import { OptionError } from './options.ts';
 
 const own = [
@@ -23,6 +23,7 @@ const own = [
   'authorization-webhook-cache-unauthorized-ttl',
   'authorization-webhook-config-file',
   'encryption-provider-config',
+  'encryption-provider-config-automatic-reload',
   'oidc-ca-file',
   'oidc-client-id',
   'oidc-groups-claim',
@@ -49,7 +50,7 @@ export interface SecuritySettings {
   /** False where an AuthenticationConfiguration says so. */
   readonly anonymous: boolean | undefined;
   readonly audit: AuditSettings | undefined;
-  readonly encryption: EncryptionPolicy | undefined;
+  readonly encryption: EncryptionFile | undefined;
   /** Further public keys whose service-account tokens are good: --service-account-key-file, several with commas between. */
   readonly accountKeys: readonly KeyObject[];
 }
@@ -134,6 +135,18 @@ async function authorizersOf(args: Args): Promise<readonly AuthorizerSpec[] | un
   });
 }
 
+async function encryptionOf(args: Args): Promise<EncryptionFile | undefined> {
+  const reload = boolean(args, 'encryption-provider-config-automatic-reload') ?? false;
+  const file = await fromFile(args, 'encryption-provider-config', async (path) => {
+    const text = await readFile(path, 'utf8');
+    parseEncryptionConfig(text);
+    return { path, text, reload };
+  });
+  if (file === undefined && reload)
+    throw failed('encryption-provider-config-automatic-reload', 'must be set with encryption-provider-config');
+  return file;
+}
+
 /** Settings of which a file takes the place. */
 function checkExclusive(args: Args): void {
   const clash = (file: Name, others: readonly Name[]): void => {
@@ -164,7 +177,7 @@ export async function securitySettings(args: Args, issuers: readonly string[] = 
     fromFile(args, 'authorization-config', followed(parseAuthorizationConfig)),
     authorizersOf(args),
     auditSettings(args),
-    fromFile(args, 'encryption-provider-config', parsed(parseEncryptionConfig)),
+    encryptionOf(args),
     accountKeysOf(args),
   ]);
   const anonymous = config?.value.anonymous;

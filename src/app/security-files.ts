@@ -36,7 +36,8 @@ function reloadFigures(what: string, registry: Registry) {
   };
 }
 
-function following<T>(what: string, file: FollowedFile<T>, use: (value: T) => void, deps: FilesDeps): Task {
+/** Puts a file's contents into use whenever they change, and counts how that went. What cannot be used changes nothing. */
+export function following<T>(what: string, file: FollowedFile<T>, use: (value: T) => void, deps: FilesDeps): Task {
   const count = reloadFigures(what, deps.metrics);
   return async (signal) => {
     for await (const text of followFile(file.path, file.text, deps.clock, signal)) {

@@ -7,7 +7,7 @@ import {
   decryptValue,
   type EncryptionKey,
   type EncryptionPolicy,
-  type EncryptionProvider,
+  type LocalProvider,
   rewriteEncrypted,
 } from './encryption.ts';
 import { encryptionConfigText, newEncryptionKey, parseEncryptionConfig } from './encryption-config.ts';
@@ -17,7 +17,7 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const text = (value: Uint8Array | undefined): string => Buffer.from(value ?? []).toString('utf8');
 const signal = new AbortController().signal;
 const secrets = ['/registry/core/secrets/'];
-const key = (provider: EncryptionProvider, name = 'k1', fill = 1) => ({ provider, name, secret: Buffer.alloc(32, fill) });
+const key = (provider: LocalProvider, name = 'k1', fill = 1) => ({ provider, name, secret: Buffer.alloc(32, fill) });
 const at = '/registry/core/secrets/ns/a';
 const now = new Date('2026-01-01T00:00:00Z');
 
@@ -72,14 +72,14 @@ describe.each(['aescbc', 'aesgcm', 'secretbox'] as const)('%s', (provider) => {
   });
 });
 
-test("a value of Go's secretbox is opened", () => {
+test("a value of Go's secretbox is opened", async () => {
   // The test vector of NaCl (tests/secretbox.c): nonce, authenticator, message.
   const secret = Buffer.from('1b27556473e985d462cd51197a9a46c76009549eac6474f206c4ee0844f68389', 'hex');
   const nonce = '69696ee955b62b73cd62bda875fc73d68219e0036b7a0b37';
   const box =
     'f3ffc7703f9400e52a7dfb4b3d3305d98e993b9f48681273c29650ba32fc76ce48332ea7164d96a4476fb8c531a1186ac0dfc17c98dce87b4da7f011ec48c97271d2c20f9b928fe2270d6fb863d51738b48eeee314a7cc8ab932164548e526ae90224368517acfeabd6bb3732bc0e9da99832b61ca01b6de56244a9e88d5f9b37973f622a43d14a6599b1f654cb45a74e355a5';
   const sealed = Buffer.concat([Buffer.from('k8s:enc:secretbox:v1:k:'), Buffer.from(nonce + box, 'hex')]);
-  const plain = decryptValue([{ provider: 'secretbox', name: 'k', secret }], sealed, at);
+  const plain = await decryptValue([{ provider: 'secretbox', name: 'k', secret }], sealed, at);
   expect(Buffer.from(plain).toString('hex')).toMatch(/^be075fc53c81f2d5cf141316ebeb0c7b/);
 });
 
@@ -170,7 +170,7 @@ describe('configuration', () => {
     expect(() => config('"a/b"')).toThrow('is no resource');
   });
   test.each([
-    ['providers: [{kms: {}}]', 'not supported'],
+    ['providers: [{kms: {}}]', 'KMSv1 is deprecated'],
     ['providers: [{aescbc: {keys: [{name: a, secret: c2hvcnQ=}]}}]', 'got 5, expected one of [16 24 32]'],
     ['providers: [{secretbox: {keys: [{name: a, secret: c2hvcnQ=}]}}]', 'expected one of [32]'],
     ['providers: []', 'not empty'],

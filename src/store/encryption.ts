@@ -3,18 +3,20 @@
  * (k8s.io/apiserver storage/value): `k8s:enc:<provider>:v1:<key name>:` and the encrypted value; values without
  * that prefix are as they were written.
  */
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { xsalsa20poly1305 } from '@noble/ciphers/salsa.js';
+import { aescbc, aesgcm, type Cipher, secretbox } from './ciphers.ts';
 import { type Entry, type Revision, type Store, StoreError, type StoreEvent } from './contract.ts';
+import type { KmsKey } from './kms.ts';
 
-export type EncryptionProvider = 'aescbc' | 'aesgcm' | 'secretbox';
+export type LocalProvider = 'aescbc' | 'aesgcm' | 'secretbox';
 
-export interface EncryptionKey {
-  readonly provider: EncryptionProvider;
+export interface LocalKey {
+  readonly provider: LocalProvider;
   readonly name: string;
   /** 16, 24 or 32 bytes; for secretbox 32. */
   readonly secret: Uint8Array;
 }
+
+export type EncryptionKey = LocalKey | KmsKey;
 
 /** How the values below some key prefixes are encrypted. */
 export interface EncryptionRule {
@@ -33,84 +35,32 @@ const ruleFor = (policy: EncryptionPolicy, key: string): EncryptionRule | undefi
   policy.find((rule) => rule.prefixes.some((p) => key.startsWith(p)));
 
 const marker = Buffer.from('k8s:enc:');
-const prefixOf = (key: EncryptionKey): Buffer => Buffer.from(`k8s:enc:${key.provider}:v1:${key.name}:`);
+const prefixOf = ({ provider, name }: EncryptionKey): Buffer =>
+  Buffer.from(`k8s:enc:${provider}:${provider === 'kms' ? 'v2' : 'v1'}:${name}:`);
 
-/** The storage key is authenticated with the value, so that values cannot be swapped between keys. */
-function encryptGcm(secret: Uint8Array, plain: Uint8Array, storageKey: string): Buffer {
-  const nonce = randomBytes(12);
-  const cipher = createCipheriv(`aes-${(secret.length * 8) as 128 | 192 | 256}-gcm`, secret, nonce);
-  cipher.setAAD(Buffer.from(storageKey));
-  return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+const ciphers: Readonly<Record<LocalProvider, Cipher>> = { aescbc, aesgcm, secretbox };
+
+/** Throws StoreError 'io' while a key service cannot be relied on. */
+export function encryptValue(key: EncryptionKey, plain: Uint8Array, storageKey: string): Uint8Array {
+  const sealed = key.provider === 'kms' ? key.seal(plain, storageKey) : ciphers[key.provider].encrypt(key.secret, plain, storageKey);
+  return Buffer.concat([prefixOf(key), sealed]);
 }
-
-function decryptGcm(secret: Uint8Array, data: Buffer, storageKey: string): Buffer {
-  const decipher = createDecipheriv(`aes-${(secret.length * 8) as 128 | 192 | 256}-gcm`, secret, data.subarray(0, 12));
-  decipher.setAAD(Buffer.from(storageKey));
-  decipher.setAuthTag(data.subarray(data.length - 16));
-  return Buffer.concat([decipher.update(data.subarray(12, data.length - 16)), decipher.final()]);
-}
-
-function encryptCbc(secret: Uint8Array, plain: Uint8Array): Buffer {
-  const iv = randomBytes(16);
-  const cipher = createCipheriv(`aes-${secret.length * 8}-cbc`, secret, iv);
-  return Buffer.concat([iv, cipher.update(plain), cipher.final()]);
-}
-
-function decryptCbc(secret: Uint8Array, data: Buffer): Buffer {
-  const decipher = createDecipheriv(`aes-${secret.length * 8}-cbc`, secret, data.subarray(0, 16));
-  return Buffer.concat([decipher.update(data.subarray(16)), decipher.final()]);
-}
-
-const boxNonceBytes = 24;
-
-/** Go's nacl/secretbox: XSalsa20 and Poly1305, the nonce in front. */
-function encryptBox(secret: Uint8Array, plain: Uint8Array): Buffer {
-  const nonce = randomBytes(boxNonceBytes);
-  return Buffer.concat([nonce, xsalsa20poly1305(secret, nonce).encrypt(plain)]);
-}
-
-const decryptBox = (secret: Uint8Array, data: Buffer): Buffer =>
-  Buffer.from(xsalsa20poly1305(secret, data.subarray(0, boxNonceBytes)).decrypt(data.subarray(boxNonceBytes)));
-
-function encryptWith(key: EncryptionKey, plain: Uint8Array, storageKey: string): Buffer {
-  switch (key.provider) {
-    case 'aesgcm':
-      return encryptGcm(key.secret, plain, storageKey);
-    case 'aescbc':
-      return encryptCbc(key.secret, plain);
-    case 'secretbox':
-      return encryptBox(key.secret, plain);
-  }
-}
-
-function decryptWith(key: EncryptionKey, data: Buffer, storageKey: string): Buffer {
-  switch (key.provider) {
-    case 'aesgcm':
-      return decryptGcm(key.secret, data, storageKey);
-    case 'aescbc':
-      return decryptCbc(key.secret, data);
-    case 'secretbox':
-      return decryptBox(key.secret, data);
-  }
-}
-
-export const encryptValue = (key: EncryptionKey, plain: Uint8Array, storageKey: string): Uint8Array =>
-  Buffer.concat([prefixOf(key), encryptWith(key, plain, storageKey)]);
 
 // Nearly every value is JSON: one byte tells.
 const isSealed = (value: Uint8Array): boolean =>
   value[0] === marker[0] && marker.equals(Buffer.from(value.buffer, value.byteOffset, Math.min(marker.length, value.byteLength)));
 
-/** Throws StoreError 'corrupt' for a value that none of the keys opens. */
-export function decryptValue(keys: readonly EncryptionKey[], value: Uint8Array, storageKey: string): Uint8Array {
+/** Only what a key service encrypted may have to be waited for. Throws, or rejects with, StoreError: 'corrupt' for a value that none of the keys opens. */
+export function decryptValue(keys: readonly EncryptionKey[], value: Uint8Array, storageKey: string): Uint8Array | Promise<Uint8Array> {
   if (!isSealed(value)) return value;
   const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
   let failure: StoreError | undefined;
   for (const key of keys) {
     const prefix = prefixOf(key);
     if (!bytes.subarray(0, prefix.length).equals(prefix)) continue;
+    if (key.provider === 'kms') return key.open(bytes.subarray(prefix.length), storageKey);
     try {
-      return decryptWith(key, bytes.subarray(prefix.length), storageKey);
+      return ciphers[key.provider].decrypt(key.secret, bytes.subarray(prefix.length), storageKey);
     } catch (cause) {
       // Another rule may have another key of the same name.
       failure ??= new StoreError('corrupt', `${storageKey} cannot be decrypted with key ${key.name}`, { cause });
@@ -133,26 +83,34 @@ export function createEncryptedStore(store: Store, policy: () => EncryptionPolic
     const own = ruleFor(rules, key)?.read ?? [];
     return [...own, ...rules.flatMap((r) => r.read).filter((k) => !own.includes(k))];
   };
-  const open = (entry: Entry): Entry => {
-    const value = isSealed(entry.value) ? decryptValue(keysFor(entry.key), entry.value, entry.key) : entry.value;
-    return value === entry.value ? entry : { ...entry, value };
+  const open = (entry: Entry): Entry | Promise<Entry> => {
+    if (!isSealed(entry.value)) return entry;
+    const value = decryptValue(keysFor(entry.key), entry.value, entry.key);
+    return value instanceof Promise ? value.then((plain) => ({ ...entry, value: plain })) : { ...entry, value };
   };
-  const openEvent = (event: StoreEvent): StoreEvent => {
+  const openEvent = (event: StoreEvent): StoreEvent | Promise<StoreEvent> => {
     const entry = open(event.entry);
     const previous = event.previous === undefined ? undefined : open(event.previous);
     if (entry === event.entry && previous === event.previous) return event;
-    return { ...event, entry, ...(previous === undefined ? {} : { previous }) };
+    const opened = (now: Entry, before: Entry | undefined): StoreEvent => ({
+      ...event,
+      entry: now,
+      ...(before === undefined ? {} : { previous: before }),
+    });
+    if (entry instanceof Promise || previous instanceof Promise)
+      return Promise.all([entry, previous]).then(([now, before]) => opened(now, before));
+    return opened(entry, previous);
   };
   const withValue = (entry: Entry, value: Uint8Array): Entry => (entry.value === value ? entry : { ...entry, value });
-  const openError = (error: unknown): unknown =>
+  const openError = async (error: unknown): Promise<unknown> =>
     error instanceof StoreError && error.current !== undefined
-      ? new StoreError(error.code, error.message, { current: open(error.current), cause: error.cause })
+      ? new StoreError(error.code, error.message, { current: await open(error.current), cause: error.cause })
       : error;
   const written = async (key: string, value: Uint8Array, write: (sealed: Uint8Array) => Promise<Entry>): Promise<Entry> => {
     try {
       return withValue(await write(seal(key, value)), value);
     } catch (error) {
-      throw openError(error);
+      throw await openError(error);
     }
   };
   return {
@@ -161,28 +119,34 @@ export function createEncryptedStore(store: Store, policy: () => EncryptionPolic
     update: (key, value, expected, options) => written(key, value, (sealed) => store.update(key, sealed, expected, options)),
     delete: async (key, expected, options) => {
       try {
-        return open(await store.delete(key, expected, options));
+        return await open(await store.delete(key, expected, options));
       } catch (error) {
-        throw openError(error);
+        throw await openError(error);
       }
     },
     get: async (key) => {
       const entry = await store.get(key);
-      return entry === undefined ? undefined : open(entry);
+      return entry === undefined ? undefined : await open(entry);
     },
     list: async (prefix, options) => {
       const result = await store.list(prefix, options);
-      return { ...result, entries: result.entries.map(open) };
+      return { ...result, entries: await settled(result.entries.map(open)) };
     },
     watch: (prefix, from, signal) => openAll(store.watch(prefix, from, signal), openEvent),
   };
 }
 
+/** Waits only where there is something to wait for: a list may be long. */
+async function settled<T>(items: readonly (T | Promise<T>)[]): Promise<readonly T[]> {
+  const known = (all: readonly (T | Promise<T>)[]): all is readonly T[] => !all.some((item) => item instanceof Promise);
+  return known(items) ? items : await Promise.all(items);
+}
+
 async function* openAll(
   batches: AsyncIterable<readonly StoreEvent[]>,
-  openEvent: (event: StoreEvent) => StoreEvent,
+  openEvent: (event: StoreEvent) => StoreEvent | Promise<StoreEvent>,
 ): AsyncIterable<readonly StoreEvent[]> {
-  for await (const batch of batches) yield batch.map(openEvent);
+  for await (const batch of batches) yield await settled(batch.map(openEvent));
 }
 
 const pageSize = 100;

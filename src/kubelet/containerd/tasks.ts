@@ -3,7 +3,7 @@
  * input be closed alone. Message numbers: containerd api/services/{tasks,containers}/v1.
  */
 import protobuf from 'protobufjs/light.js';
-import { createGrpcChannel, type GrpcCallOptions } from '../cri/grpc.ts';
+import { createGrpcChannel, type GrpcCallOptions } from '#platform/grpc.ts';
 
 const text = (id: number) => ({ type: 'string', id });
 const any = (id: number) => ({ type: 'Any', id });

@@ -1,8 +1,8 @@
 /** The Container Runtime Interface, v1: RuntimeService and ImageService as typed functions. */
 import protobuf from 'protobufjs/light.js';
+import { createGrpcChannel, type GrpcCallOptions } from '#platform/grpc.ts';
 import descriptor from './generated/cri.json' with { type: 'json' };
 import type { ImageService, RuntimeService } from './generated/cri.ts';
-import { createGrpcChannel, type GrpcCallOptions } from './grpc.ts';
 
 /** A message as it is sent: every field may be left out. */
 export type Init<T> = T extends string | number | boolean | Buffer | null

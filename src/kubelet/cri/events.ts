@@ -4,8 +4,8 @@
  */
 import protobuf from 'protobufjs/light.js';
 import type { Clock } from '#platform/clock.ts';
+import { createGrpcChannel } from '#platform/grpc.ts';
 import type { Logger } from '#platform/log.ts';
-import { createGrpcChannel } from './grpc.ts';
 
 export type RuntimeEvent =
   /** The stream (re)started: whatever happened before is unknown, so everything must be listed again. */

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Secret } from '#kube/generated/core-v1.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
+import { GrpcError } from '#platform/grpc.ts';
 import type { Cri } from '../cri/client.ts';
-import { GrpcError } from '../cri/grpc.ts';
 import { container, testPod } from '../pods/fixtures.ts';
 import { credentialsFor } from './credentials.ts';
 import { createImagePuller, durationText, type ImageError } from './puller.ts';

@@ -2,9 +2,9 @@
 import type { Container, Pod, Secret } from '#kube/generated/core-v1.ts';
 import { backoffMs } from '#lib/backoff.ts';
 import type { Clock } from '#platform/clock.ts';
+import { isGrpc } from '#platform/grpc.ts';
 import type { Cri } from '../cri/client.ts';
 import type { Image } from '../cri/generated/cri.ts';
-import { isGrpc } from '../cri/grpc.ts';
 import type { ImageFacts } from '../pods/container-config.ts';
 import { credentialsFor } from './credentials.ts';
 import { parseImage } from './reference.ts';

@@ -2,7 +2,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Pod } from '#kube/generated/core-v1.ts';
-import { isGrpc } from '../cri/grpc.ts';
+import { isGrpc } from '#platform/grpc.ts';
 import type { PodContext } from './context.ts';
 import { podLogDir } from './names.ts';
 import { podCgroup } from './resources.ts';

@@ -1,7 +1,8 @@
 /** What the container runtime says about a pod, in our terms. */
+
+import { isGrpc } from '#platform/grpc.ts';
 import type { Cri } from '../cri/client.ts';
 import type { ContainerStatus, PodSandbox, PodSandboxStatus } from '../cri/generated/cri.ts';
-import { isGrpc } from '../cri/grpc.ts';
 import { annotations, labels, type PodIdentity } from './names.ts';
 
 export interface SandboxState {

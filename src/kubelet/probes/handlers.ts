@@ -3,8 +3,8 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect, isIPv6 } from 'node:net';
 import type { Container, GRPCAction, HTTPGetAction, TCPSocketAction } from '#kube/generated/core-v1.ts';
+import { isGrpc } from '#platform/grpc.ts';
 import type { Cri } from '../cri/client.ts';
-import { isGrpc } from '../cri/grpc.ts';
 import { grpcHealth } from './grpc-health.ts';
 
 export interface HandlerResult {

@@ -1,4 +1,4 @@
-/** gRPC over a unix socket with messages described by a protobufjs root: what the CRI and containerd clients share. */
+/** gRPC over a unix socket with messages described by a protobufjs root: what the clients of the CRI, of containerd and of key services share. */
 import grpc from '@grpc/grpc-js';
 import type protobuf from 'protobufjs/light.js';
 
