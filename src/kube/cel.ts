@@ -6,7 +6,7 @@ import { type ASTNode, Environment } from '@marcbachmann/cel-js';
 import { adapt, type CelNode, callOf, mentions, operatorPosition, selects } from './cel-ast.ts';
 import { constantError } from './cel-constants.ts';
 import { registerCore } from './cel-core.ts';
-import { CelCostError, createMeter, type Define, defineNamespace, type Meter } from './cel-library.ts';
+import { CelCostError, CelValueError, createMeter, type Define, defineNamespace, type Meter } from './cel-library.ts';
 import { registerMacros } from './cel-macros.ts';
 import { meterNodes } from './cel-metering.ts';
 import { mayHoldNames, plainNames } from './cel-names.ts';
@@ -115,7 +115,10 @@ function createScope(environment: Environment, running: Running): CelScope {
   return {
     declareType: (name, fields, ctor) => {
       environment.registerType(name, { ctor, fields } as never);
-      environment.registerOperator(`${name} == ${name}`, (a: { equals: (b: unknown) => boolean }, b: unknown) => a.equals(b));
+      environment.registerOperator(`${name} == ${name}`, (a: { readonly equals?: (b: unknown) => boolean }, b: unknown) => {
+        if (a.equals === undefined) throw new CelValueError('no such overload');
+        return a.equals(b);
+      });
     },
     declareVariable: (name, type) => {
       environment.registerVariable(name, type);

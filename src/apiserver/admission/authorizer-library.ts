@@ -3,6 +3,8 @@
  * have to be waited for: an answer that is not known yet is noted, and the expression is evaluated anew when it has come.
  */
 import type { CelScope } from '#kube/cel.ts';
+import { CelValueError } from '#kube/cel-library.ts';
+import { isDns1123Label, isDns1123Subdomain } from '#kube/names.ts';
 import type { AuthorizationAttributes, Authorize, Decision, UserInfo } from '../contract.ts';
 
 interface Check {
@@ -117,6 +119,12 @@ function check(a: Asking, verb: string): Answer {
   });
 }
 
+/** A text that something must be asked with. */
+function given(what: string, text: string): string {
+  if (text.trim() === '') throw new CelValueError(`${what} must not be empty`);
+  return text;
+}
+
 const type = 'kubernetes.authorization';
 
 /** Declares the types, their functions and the variable. */
@@ -127,7 +135,7 @@ export function declareAuthorizer(scope: CelScope): void {
   scope.declareType(`${type}.Decision`, {}, Answer as never);
   scope.define(
     `${type}.Authorizer.path(string): ${type}.PathCheck`,
-    (a: Authorizer, path: string) => new PathCheck(a.asker, a.user, { path }),
+    (a: Authorizer, path: string) => new PathCheck(a.asker, a.user, { path: given('path', path) }),
   );
   scope.define(
     `${type}.Authorizer.group(string): ${type}.GroupCheck`,
@@ -136,13 +144,16 @@ export function declareAuthorizer(scope: CelScope): void {
   scope.define(
     `${type}.Authorizer.serviceAccount(string, string): ${type}.Authorizer`,
     (a: Authorizer, namespace: string, account: string) => {
-      const groups = ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'];
+      if (isDns1123Subdomain(account).length > 0) throw new CelValueError('Invalid service account name');
+      if (isDns1123Label(namespace).length > 0) throw new CelValueError('Invalid service account namespace');
+      // As upstream, which asks for the account itself, not for one that has been authenticated.
+      const groups = ['system:serviceaccounts', `system:serviceaccounts:${namespace}`];
       return new Authorizer(a.asker, { name: `system:serviceaccount:${namespace}:${account}`, groups });
     },
   );
   scope.define(
     `${type}.GroupCheck.resource(string): ${type}.ResourceCheck`,
-    (a: GroupCheck, resource: string) => new ResourceCheck(a.asker, a.user, { ...a.subject, resource }),
+    (a: GroupCheck, resource: string) => new ResourceCheck(a.asker, a.user, { ...a.subject, resource: given('resource', resource) }),
   );
   for (const field of ['subresource', 'namespace', 'name', 'fieldSelector', 'labelSelector'] as const) {
     scope.define(
