@@ -251,7 +251,7 @@ spec:
     const warning = 'jsonpath={.status.typeChecking.expressionWarnings[0]}';
     expect(JSON.parse(await node.ok(['get', 'validatingadmissionpolicy', 'types', '-o', warning]))).toEqual({
       fieldRef: 'spec.validations[0].expression',
-      warning: "apps/v1, Kind=Deployment: ERROR: <input>:1:8: undefined field 'replicas'\n | object.replicas > 1\n | .......^\n",
+      warning: "apps/v1, Kind=Deployment: ERROR: <input>:1:7: undefined field 'replicas'\n | object.replicas > 1\n | ......^\n",
     });
   });
 

@@ -48,7 +48,7 @@ const subresources = {
   scale: { specReplicasPath: '.spec.replicas', statusReplicasPath: '.status.replicas', labelSelectorPath: '.status.selector' },
 };
 const rules = [
-  { rule: 'self.replicas <= 5', messageExpression: "'at most 5, not ' + string(self.replicas)", fieldPath: '.replicas' },
+  { rule: 'self.replicas <= 5', messageExpression: "'at most 5, not %d'.format([self.replicas])", fieldPath: '.replicas' },
   { rule: '!has(oldSelf.host) || self.host == oldSelf.host', message: 'host stays', reason: 'FieldValueForbidden', fieldPath: '.host' },
 ];
 
