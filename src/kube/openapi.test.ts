@@ -99,7 +99,11 @@ test('a custom resource is described by its own schema', () => {
   const document = openApiV3([{ ref, schema, custom: true }], info);
   expect(at(document, 'components', 'schemas', 'com.example.stable.v1.CronTab')).toMatchObject({
     properties: {
-      metadata: { allOf: [{ $ref: '#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' }] },
+      metadata: {
+        // Upstream's conformance tests look for this in kubectl explain.
+        description: expect.stringMatching(/^Standard object's metadata\. More info: /) as string,
+        allOf: [{ $ref: '#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' }],
+      },
       spec: {
         required: ['size'],
         properties: {

@@ -128,6 +128,8 @@ const typeMeta: Json = {
   kind: { description: 'Kind is a string value representing the REST resource this object represents.', type: 'string' },
 };
 
+const conventions = 'https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md';
+
 function metadataRef(definition: string, description: string, set: DefinitionSet): Json {
   const ref = { $ref: refTo(definition, set) };
   return set.dialect === 'v2' ? { description, ...ref } : { description, allOf: [ref] };
@@ -136,7 +138,7 @@ function metadataRef(definition: string, description: string, set: DefinitionSet
 function customDefinition(kind: KindDef, set: DefinitionSet): Json {
   const { group, version, kind: name } = kind.ref;
   const body = renderCustom(kind.schema, set);
-  const metadata = metadataRef(objectMetaName, 'Standard object metadata.', set);
+  const metadata = metadataRef(objectMetaName, `Standard object's metadata. More info: ${conventions}#metadata`, set);
   const open = kind.schema.preserveUnknownFields === true && set.dialect === 'v2';
   const own = body['properties'] as Json | undefined;
   return {

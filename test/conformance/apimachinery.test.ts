@@ -2,6 +2,7 @@
 import { serverSideApply } from './apimachinery/apply.ts';
 import { chunking } from './apimachinery/chunking.ts';
 import { crdConversion } from './apimachinery/crd_conversion.ts';
+import { publishedOpenApi } from './apimachinery/crd_publish_openapi.ts';
 import { customResourceDefinitions } from './apimachinery/custom_resource_definition.ts';
 import { discovery } from './apimachinery/discovery.ts';
 import { fieldValidation } from './apimachinery/field_validation.ts';
@@ -28,6 +29,7 @@ for (const walk of [
   garbageCollector,
   namespaces,
   policies,
+  publishedOpenApi,
   resourceQuota,
   server,
   tableConversion,
