@@ -4,7 +4,7 @@
  * writes are filled in, amounts and times are canonical. Objects are built key by key, so no key of the input can
  * reach a prototype.
  */
-import { fitsInt64, isJsonNumber } from '#lib/exact-json.ts';
+import { fitsInt64, isJsonNumber, WrittenFloat } from '#lib/exact-json.ts';
 import { base64Problem, canonicalMicroTime, canonicalTime, describeType, GoTypeError } from './go-values.ts';
 import { maxDepth } from './parse-body.ts';
 import { canonicalQuantity } from './quantity.ts';
@@ -100,6 +100,9 @@ function compileTyped(schema: Schema): Node {
   return scalarNode(schema);
 }
 
+const isObject = (value: unknown): value is object =>
+  value !== null && typeof value === 'object' && !Array.isArray(value) && !(value instanceof WrittenFloat);
+
 const structs = new WeakMap<Schema, Node>();
 
 interface FieldPlan {
@@ -132,7 +135,7 @@ function structNode(schema: Schema, name: string): Node {
     return made;
   };
   const decode = (value: unknown, context: DecodeContext): unknown => {
-    if (value === null || typeof value !== 'object' || Array.isArray(value)) throw mismatch(value, `v1.${name}`, context);
+    if (!isObject(value)) throw mismatch(value, `v1.${name}`, context);
     const fields = plans ?? prepare();
     const outer = context.struct;
     context.struct = name;
@@ -208,7 +211,7 @@ function mapNode(schema: Schema): Node {
   const goType = goTypeOf(schema);
   return {
     decode: (value, context) => {
-      if (value === null || typeof value !== 'object' || Array.isArray(value)) throw mismatch(value, goType, context);
+      if (!isObject(value)) throw mismatch(value, goType, context);
       const { path } = context;
       if (path.length > maxDepth) throw new GoTypeError('exceeded max depth');
       const result: Record<string, unknown> = {};
@@ -241,6 +244,7 @@ const outsideDouble = (value: number): GoTypeError =>
 
 /** A deep copy of a JSON value. Throws GoTypeError when it is nested too deeply or has a key that may not be. */
 export function copyJson(value: unknown, depth = 0): unknown {
+  if (value instanceof WrittenFloat) return untypedScalar(value.value);
   if (value === null || typeof value !== 'object') return untypedScalar(value);
   if (depth > maxDepth) throw new GoTypeError('exceeded max depth');
   if (Array.isArray(value)) return value.map((item) => copyJson(item, depth + 1));
@@ -267,7 +271,7 @@ function anyNode(schema: Schema): Node {
   return {
     ...rest,
     decode: (value, context) => {
-      if (schema.type === 'object' && (typeof value !== 'object' || Array.isArray(value))) {
+      if (schema.type === 'object' && !isObject(value)) {
         throw mismatch(value, 'runtime.RawExtension', context);
       }
       return copyJson(value, context.path.length);
@@ -298,9 +302,13 @@ function scalarNode(schema: Schema): Node {
   );
 }
 
-function decodeNumber(value: unknown, schema: Schema, goType: string, context: DecodeContext): number {
+function decodeNumber(given: unknown, schema: Schema, goType: string, context: DecodeContext): number {
+  const float = given instanceof WrittenFloat;
+  const value = float ? given.value : given;
   if (!isJsonNumber(value)) throw mismatch(value, goType, context);
   if (schema.type === 'number' && Number.isFinite(Number(value))) return Number(value);
+  // As Go's decoder, which reads the text of a number: 1.0 and 1e3 are no integers.
+  if (float) throw mismatch(given, goType, context, `number ${given}`);
   // An int64 beyond 2^53 would lose digits wherever the server calculates with it, so it is refused as one beyond 2^63 is.
   if (typeof value === 'bigint') throw mismatch(value, goType, context, `number ${value}`);
   const outside = schema.format === 'int32' && (value >= 0x80000000 || value < -0x80000000);
@@ -355,7 +363,8 @@ function stringNode(
 const plainQuantity = /^[1-9][0-9]{0,2}(?:m|k|M|G|Ki|Mi|Gi)?$/;
 
 function decodeQuantity(value: unknown): string {
-  const given = isJsonNumber(value) ? String(value) : typeof value === 'string' ? value.trim() : 'not a quantity';
+  const given =
+    isJsonNumber(value) || value instanceof WrittenFloat ? String(value) : typeof value === 'string' ? value.trim() : 'not a quantity';
   if (plainQuantity.test(given)) return given;
   try {
     return canonicalQuantity(given);

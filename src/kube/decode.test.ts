@@ -232,6 +232,22 @@ describe('bodies that are made to take long', () => {
     expect(read('{"metadata": {"name": "a", "name": "b"}}').warnings).toEqual(['line 1: key "name" already set in map']);
   });
 
+  test.each(['1.0', '1e3', '-1E0', '1.50', '2147483648', '1e400'])('%s is no integer of 32 bits in JSON', (number) => {
+    expect(() => decodeBody(pod, bytes(`{"spec": {"priority": ${number}}}`), 'application/json', 'Warn')).toThrow(
+      `json: cannot unmarshal number ${number} into Go struct field PodSpec.spec.priority of type int32`,
+    );
+  });
+
+  test('1.0 is an integer in YAML, and a number where any will do', () => {
+    expect(decodeBody(pod, bytes('spec: {priority: 1.0}'), 'application/yaml', 'Warn').object).toMatchObject({ spec: { priority: 1 } });
+    const text = '{"spec": {"containers": [{"name": "c", "resources": {"limits": {"cpu": 1.0, "memory": 1e3}}}]}}';
+    const limits = { cpu: '1', memory: '1e3' };
+    expect(decodeBody(pod, bytes(text), 'application/json', 'Warn').object).toMatchObject({
+      spec: { containers: [{ resources: { limits } }] },
+    });
+    expect(() => decodeBody(pod, bytes('{"spec": 1.0}'), 'application/json', 'Warn')).toThrow('json: cannot unmarshal number into Go');
+  });
+
   test.each(['application/json', 'application/yaml'])('%s: a number of a million digits is refused', (type) => {
     expect(() => decodeBody(pod, bytes(`{"spec": {"activeDeadlineSeconds": ${'1'.repeat(1_000_000)}}}`), type, 'Warn')).toThrow(
       /json: cannot unmarshal number|unsupported value: Infinity/,

@@ -33,7 +33,7 @@ export function decodeBody(kind: DecodableKind, bytes: Uint8Array, contentType: 
   const format = bodyFormat(contentType);
   if (format === undefined) throw new StatusError('UnsupportedMediaType', unsupported);
   try {
-    const { value, duplicates, position } = parseBody(bytes, format, fieldValidation !== 'Ignore');
+    const { value, duplicates, position } = parseBody(bytes, format, fieldValidation !== 'Ignore', kind.custom !== true);
     // Go's decoder tells of both as it comes to them. Custom resources are pruned only after they were read.
     return decodeObject(kind, value, fieldValidation, duplicates, kind.custom === true ? undefined : position);
   } catch (error) {

@@ -1,4 +1,5 @@
 /** How Go reads the scalar values that JSON carries as strings, and the words it has for what it cannot read. */
+import { WrittenFloat } from '#lib/exact-json.ts';
 
 /** A value that does not fit its Go type; the message is Go's. */
 export class GoTypeError extends Error {
@@ -12,7 +13,7 @@ export class GoTypeError extends Error {
 export function describeType(value: unknown): string {
   if (Array.isArray(value)) return 'array';
   if (typeof value === 'boolean') return 'bool';
-  if (typeof value === 'bigint') return 'number';
+  if (typeof value === 'bigint' || value instanceof WrittenFloat) return 'number';
   return value === null ? 'null' : typeof value;
 }
 

@@ -1,6 +1,6 @@
 /** Request bodies as values: JSON and YAML, as sigs.k8s.io/json and sigs.k8s.io/yaml read them, with bounds. */
 import { type Document, isScalar, LineCounter, parseDocument, visit } from 'yaml';
-import { parseExact } from '#lib/exact-json.ts';
+import { parseExact, parseWritten } from '#lib/exact-json.ts';
 
 /** Nesting beyond this is refused: no object comes near it, and serializing deeper values could exhaust the stack. */
 export const maxDepth = 1000;
@@ -39,12 +39,13 @@ export function bodyFormat(contentType: string): BodyFormat | undefined {
 
 /**
  * Parses a body. Throws BodySyntaxError with the parser's complaint (in Go's words where it has the same one).
- * `findDuplicates`: look for keys that occur twice in one object, which costs a second pass over JSON.
+ * `findDuplicates`: look for keys that occur twice in one object, which costs a second pass over JSON. `written`: numbers that JSON
+ * has with a point or an exponent are WrittenFloats; those of YAML are what they amount to, as sigs.k8s.io/yaml makes JSON of them.
  */
-export function parseBody(bytes: Uint8Array, format: BodyFormat, findDuplicates: boolean): ParsedBody {
+export function parseBody(bytes: Uint8Array, format: BodyFormat, findDuplicates: boolean, written = false): ParsedBody {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
   if (format === 'yaml') return jsonInYaml(text, findDuplicates) ?? parseYamlBody(text, findDuplicates);
-  const value = parseJson(text);
+  const value = parseJson(text, written ? parseWritten : parseExact);
   if (!findDuplicates || countKeys(value, 0) === countKeyTokens(text)) return { value, duplicates: [] };
   const { duplicates, position } = duplicateKeys(text);
   return { value, duplicates, position };
@@ -66,9 +67,9 @@ function jsonInYaml(text: string, findDuplicates: boolean): ParsedBody | undefin
 }
 
 /** JSON.parse with Go's messages. Throws BodySyntaxError. */
-export function parseJson(text: string): unknown {
+export function parseJson(text: string, parse: (text: string) => unknown = parseExact): unknown {
   try {
-    return parseExact(text);
+    return parse(text);
   } catch (error) {
     throw new BodySyntaxError(goSyntaxMessage(error instanceof Error ? error.message : String(error), text));
   }

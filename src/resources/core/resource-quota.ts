@@ -3,7 +3,7 @@ import { resourceQuotas } from '#kube/refs.ts';
 import { ownValue } from '#kube/validation/values.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
-import { validateResourceQuota, validateResourceQuotaUpdate } from './limits-validation.ts';
+import { validateResourceQuota, validateResourceQuotaStatus, validateResourceQuotaUpdate } from './limits-validation.ts';
 import { roundResources } from './pod-defaults.ts';
 
 /** `pods: 1/10, …` of the resources that are limits, or of the others. */
@@ -19,6 +19,7 @@ export const resourceQuotaKind = defineKind(resourceQuotas, {
   returnsDeleted: true,
   validate: validateResourceQuota,
   validateUpdate: validateResourceQuotaUpdate,
+  validateStatusUpdate: validateResourceQuotaStatus,
   hasStatus: true,
   defaults: (object) => roundResources(object.spec?.hard),
   table: {

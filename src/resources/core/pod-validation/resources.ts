@@ -22,7 +22,7 @@ const countedResources = [
   ...['pods', 'services', 'replicationcontrollers', 'resourcequotas', 'secrets', 'configmaps', 'persistentvolumeclaims'],
   ...['services.nodeports', 'services.loadbalancers'],
 ];
-export const quotaResources = new Set([
+const quotaResources = new Set([
   ...['cpu', 'memory', 'ephemeral-storage', 'requests.cpu', 'requests.memory', 'requests.storage', 'requests.ephemeral-storage'],
   ...['limits.cpu', 'limits.memory', 'limits.ephemeral-storage', ...countedResources],
 ]);
@@ -59,10 +59,16 @@ export function containerResourceName(field: string, name: string): FieldError[]
   return [...errors, fieldInvalid(field, name, "doesn't follow extended resource name standard")];
 }
 
+/** One of the resources without a domain that quotas limit. */
+export const isQuotaResource = (name: string): boolean => quotaResources.has(name) || isQuotaHugePages(name);
+
+/** True where more may be promised than there is. */
+export const mayOvercommit = (name: string): boolean => !isExtendedResource(name) && !isHugePages(name);
+
 /** The name of a resource that a quota limits: ValidateResourceQuotaResourceName. */
 export function quotaResourceName(field: string, name: string): FieldError[] {
   const errors = resourceName(field, name);
-  if (name.includes('/') || quotaResources.has(name) || isQuotaHugePages(name)) return errors;
+  if (name.includes('/') || isQuotaResource(name)) return errors;
   return [...errors, fieldInvalid(field, name, 'must be a standard resource for quota')];
 }
 
@@ -77,7 +83,7 @@ export function resourceQuantity(field: string, name: string, value: Quantity): 
 function requestAgainstLimit(field: string, name: string, request: Quantity, limits: ResourceRequirements['limits']): FieldError[] {
   const at = `${field}.requests`;
   const limit = ownValue(limits, name);
-  const overcommits = !isExtendedResource(name) && !isHugePages(name);
+  const overcommits = mayOvercommit(name);
   if (limit === undefined)
     return overcommits ? [] : [fieldRequired(`${field}.limits`, 'Limit must be set for non overcommitable resources')];
   const order = compareQuantity(request, limit);
@@ -119,7 +125,7 @@ const perPod = ['cpu', 'hugepages-', 'memory'];
 
 /** The name of a resource that a pod as a whole may ask for. */
 const podResourceName = (field: string, name: string): FieldError[] => {
-  const errors = fieldProblems(field, name, isQualifiedName(name));
+  const errors = resourceName(field, name);
   if (errors.length > 0 || name === 'cpu' || name === 'memory' || isHugePages(name)) return errors;
   return [fieldNotSupported(field, name, perPod)];
 };
