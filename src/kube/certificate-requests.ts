@@ -83,11 +83,7 @@ export function validateRequest(csr: CertificateSigningRequest): readonly FieldE
   try {
     requestOf(csr);
   } catch (error) {
-    errors.push({
-      field: 'spec.request',
-      type: 'FieldValueInvalid',
-      message: `Invalid value: ${JSON.stringify((csr.spec.request ?? '').slice(0, 100))}: ${error instanceof Error ? error.message : String(error)}`,
-    });
+    errors.push(fieldInvalid('spec.request', csr.spec.request ?? '', error instanceof Error ? error.message : String(error)));
   }
   if ((usages ?? []).length === 0) errors.push({ field: 'spec.usages', type: 'FieldValueRequired', message: 'Required value' });
   for (const [i, usage] of (usages ?? []).entries())

@@ -2,7 +2,7 @@ import type { CertificateSigningRequest } from '#kube/generated/certificates-v1.
 import { certificateSigningRequests } from '#kube/refs.ts';
 import { defineKind, type Mutable } from '../define.ts';
 import { ageColumn, ageOf, column, humanDuration, nameColumn, orNone } from '../print.ts';
-import { validateSigningRequest, validateSigningRequestStatus } from './validation.ts';
+import { validateSigningRequest, validateSigningRequestStatus, validateSigningRequestUpdate } from './validation.ts';
 
 function conditionText(request: CertificateSigningRequest): string {
   const has = (type: string): boolean => request.status?.conditions?.some((c) => c.type === type) === true;
@@ -12,6 +12,7 @@ function conditionText(request: CertificateSigningRequest): string {
 
 export const certificateSigningRequestKind = defineKind(certificateSigningRequests, {
   validate: validateSigningRequest,
+  validateUpdate: validateSigningRequestUpdate,
   validateStatusUpdate: validateSigningRequestStatus,
   hasStatus: true,
   createOnUpdate: true,

@@ -2,7 +2,7 @@ import type { Endpoint, EndpointPort } from '#kube/generated/discovery-v1.ts';
 import { endpointSlices } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, listWithMore, nameColumn } from '../print.ts';
-import { validateEndpointSlice, validateEndpointSliceUpdate } from './validation.ts';
+import { endpointSliceWarnings, validateEndpointSlice, validateEndpointSliceUpdate } from './validation.ts';
 
 const portsText = (ports: readonly EndpointPort[]): string =>
   ports.length === 0
@@ -21,6 +21,7 @@ const endpointsText = (endpoints: readonly Endpoint[]): string =>
       );
 
 export const endpointSliceKind = defineKind(endpointSlices, {
+  warnings: endpointSliceWarnings,
   validate: validateEndpointSlice,
   validateUpdate: validateEndpointSliceUpdate,
   generation: 'spec',

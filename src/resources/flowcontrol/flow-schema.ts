@@ -1,10 +1,11 @@
 import { flowSchemas } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn, orNone } from '../print.ts';
-import { validateFlowSchema } from './validation.ts';
+import { validateFlowSchema, validateFlowSchemaStatus } from './validation.ts';
 
 export const flowSchemaKind = defineKind(flowSchemas, {
   validate: validateFlowSchema,
+  validateStatusUpdate: validateFlowSchemaStatus,
   hasStatus: true,
   statusKeepsMetadata: 'all',
   generation: 'spec',

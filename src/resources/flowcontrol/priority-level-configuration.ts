@@ -1,12 +1,13 @@
 import { priorityLevelConfigurations } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
-import { validatePriorityLevel } from './validation.ts';
+import { validatePriorityLevel, validatePriorityLevelStatus } from './validation.ts';
 
 const orNoneNumber = (value: number | undefined): number | string => value ?? '<none>';
 
 export const priorityLevelConfigurationKind = defineKind(priorityLevelConfigurations, {
   validate: validatePriorityLevel,
+  validateStatusUpdate: validatePriorityLevelStatus,
   hasStatus: true,
   statusKeepsMetadata: 'all',
   generation: 'spec',

@@ -1,15 +1,14 @@
 import type { RuntimeClass } from '#kube/generated/node-v1.ts';
 import type { FieldError } from '#kube/status-error.ts';
-import { immutable, labels, requiredDnsLabel } from '#kube/validation/values.ts';
+import { dnsLabel, immutable, labels } from '#kube/validation/values.ts';
 import { tolerations } from '../core/pod-validation/placement.ts';
-import { containerResourceName, resourceQuantity } from '../core/pod-validation/resources.ts';
+import { resourceRequirements } from '../core/pod-validation/resources.ts';
 
 export function validateRuntimeClass(object: RuntimeClass): FieldError[] {
-  const errors = requiredDnsLabel('handler', object.handler);
-  for (const [name, value] of Object.entries(object.overhead?.podFixed ?? {})) {
-    errors.push(...containerResourceName('overhead.podFixed', name), ...resourceQuantity(`overhead.podFixed[${name}]`, name, value));
-  }
+  const errors = dnsLabel('handler', object.handler);
+  const limits = object.overhead?.podFixed;
   errors.push(
+    ...(limits === undefined ? [] : resourceRequirements('overhead', { limits }, new Set())),
     ...labels('scheduling.nodeSelector', object.scheduling?.nodeSelector),
     ...tolerations('scheduling.tolerations', object.scheduling?.tolerations),
   );
@@ -17,6 +16,5 @@ export function validateRuntimeClass(object: RuntimeClass): FieldError[] {
 }
 
 export const validateRuntimeClassUpdate = (object: RuntimeClass, old: RuntimeClass): FieldError[] => [
-  ...validateRuntimeClass(object),
   ...immutable('handler', object.handler, old.handler),
 ];

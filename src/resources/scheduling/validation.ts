@@ -1,7 +1,7 @@
 import type { PriorityClass } from '#kube/generated/scheduling-v1.ts';
 import type { FieldError } from '#kube/status-error.ts';
 import { fieldForbidden } from '#kube/validation/field-error.ts';
-import { optionalOneOf } from '#kube/validation/values.ts';
+import { immutable, optionalOneOf } from '#kube/validation/values.ts';
 
 const highestUserValue = 1_000_000_000;
 /** The classes that the server itself makes. */
@@ -11,14 +11,16 @@ export function validatePriorityClass(object: PriorityClass): FieldError[] {
   const name = object.metadata.name ?? '';
   const errors: FieldError[] = [];
   if (name.startsWith('system-')) {
-    const known = Object.hasOwn(systemClasses, name) && systemClasses[name] === object.value;
+    const known = Object.hasOwn(systemClasses, name) && systemClasses[name] === object.value && object.globalDefault !== true;
     if (!known) {
       errors.push(
         fieldForbidden(
           'metadata.name',
           "priority class names with 'system-' prefix are reserved for system use only. error: " +
             (Object.hasOwn(systemClasses, name)
-              ? `value of ${name} PriorityClass must be ${systemClasses[name]}`
+              ? object.globalDefault === true && object.value === systemClasses[name]
+                ? `globalDefault of ${name} PriorityClass must be false`
+                : `value of ${name} PriorityClass must be ${systemClasses[name]}`
               : `${name} is not a known system priority class`),
         ),
       );
@@ -32,6 +34,5 @@ export function validatePriorityClass(object: PriorityClass): FieldError[] {
 export function validatePriorityClassUpdate(object: PriorityClass, old: PriorityClass): FieldError[] {
   const errors: FieldError[] = [];
   if (object.value !== old.value) errors.push(fieldForbidden('value', 'may not be changed in an update.'));
-  if (object.preemptionPolicy !== old.preemptionPolicy) errors.push(fieldForbidden('preemptionPolicy', 'may not be changed in an update.'));
-  return errors;
+  return [...errors, ...immutable('preemptionPolicy', object.preemptionPolicy ?? null, old.preemptionPolicy ?? null)];
 }

@@ -1,11 +1,12 @@
 import { csiNodes } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
-import { validateCsiNode } from './validation.ts';
+import { validateCsiNode, validateCsiNodeUpdate } from './validation.ts';
 
 export const csiNodeKind = defineKind(csiNodes, {
   returnsDeleted: true,
   validate: validateCsiNode,
+  validateUpdate: validateCsiNodeUpdate,
   unconditionalUpdate: false,
   table: {
     columns: [nameColumn, column('Drivers', 'The number of CSI drivers of the node.', 'integer'), ageColumn],

@@ -1,12 +1,13 @@
 import { volumeAttachments } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
-import { validateVolumeAttachment, validateVolumeAttachmentUpdate } from './validation.ts';
+import { validateVolumeAttachment, validateVolumeAttachmentStatus, validateVolumeAttachmentUpdate } from './validation.ts';
 
 export const volumeAttachmentKind = defineKind(volumeAttachments, {
   returnsDeleted: true,
   validate: validateVolumeAttachment,
   validateUpdate: validateVolumeAttachmentUpdate,
+  validateStatusUpdate: validateVolumeAttachmentStatus,
   hasStatus: true,
   statusKeepsMetadata: 'all',
   unconditionalUpdate: false,
