@@ -308,7 +308,7 @@ function decodeNumber(given: unknown, schema: Schema, goType: string, context: D
   if (!isJsonNumber(value)) throw mismatch(value, goType, context);
   if (schema.type === 'number' && Number.isFinite(Number(value))) return Number(value);
   // As Go's decoder, which reads the text of a number: 1.0 and 1e3 are no integers.
-  if (float) throw mismatch(given, goType, context, `number ${given}`);
+  if (float) throw mismatch(given, goType, context, `number ${given.toString()}`);
   // An int64 beyond 2^53 would lose digits wherever the server calculates with it, so it is refused as one beyond 2^63 is.
   if (typeof value === 'bigint') throw mismatch(value, goType, context, `number ${value}`);
   const outside = schema.format === 'int32' && (value >= 0x80000000 || value < -0x80000000);
