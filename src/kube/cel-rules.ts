@@ -86,9 +86,14 @@ interface Scoped {
   readonly type: CelType;
 }
 
+/** The names in the expressions of rules. */
+const wordsOf = (rules: readonly ValidationRule[]): ReadonlySet<string> =>
+  new Set(rules.flatMap((r) => `${r.rule} ${r.messageExpression ?? ''}`.match(/[A-Za-z_]\w*/g) ?? []));
+
 function scopeFor({ cel, resolve }: Building, schema: Schema, root: boolean, optionalOldSelf: boolean): Scoped {
   const scope = cel.scope();
-  const type = typeBuilder(scope, resolve).typeOf(schema, root);
+  const words = wordsOf(schema.validations?.rules ?? []);
+  const type = typeBuilder(scope, resolve, { words }).typeOf(schema, root);
   scope.declareVariable('self', type.name);
   scope.declareVariable('oldSelf', optionalOldSelf ? `optional<${type.name}>` : type.name);
   return { scope, type };

@@ -85,16 +85,19 @@ export interface TypeBuilder {
   readonly typeOf: (schema: Schema, root?: boolean) => CelType;
 }
 
-/**
- * Declares types in a scope as they are needed. `resolve` gives what a ref names; `nameOf` how a field is called in
- * expressions. Schemas may refer to themselves.
- */
-export function typeBuilder(
-  scope: CelScope,
-  resolve: (ref: string) => Schema,
-  nameOf: (field: string) => string | undefined = celName,
-): TypeBuilder {
+export interface TypeOptions {
+  /** How a field is called in expressions. */
+  readonly nameOf?: (field: string) => string | undefined;
+  /** The names in the expressions, where these are known: other fields are not declared, since schemas have many and expressions few. */
+  readonly words?: ReadonlySet<string>;
+}
+
+/** Declares types in a scope as they are needed. `resolve` gives what a ref names. Schemas may refer to themselves. */
+export function typeBuilder(scope: CelScope, resolve: (ref: string) => Schema, options: TypeOptions = {}): TypeBuilder {
+  const { nameOf = celName, words } = options;
   const known = new Map<Schema, CelType>();
+  const keys = new Set<string>();
+  const isNeeded = (name: string): boolean => words === undefined || words.has(name) || keys.has(name);
   let count = 0;
 
   function structType(schema: Schema, root: boolean): CelType {
@@ -107,7 +110,7 @@ export function typeBuilder(
       root || schema.embeddedResource === true ? { ...schema.properties, ...typeMeta, metadata: metadataSchema } : schema.properties;
     for (const [field, property] of Object.entries(properties ?? {})) {
       const visible = nameOf(field);
-      if (visible !== undefined) types.set(visible, { field, type: typeOf(property) });
+      if (visible !== undefined && isNeeded(visible)) types.set(visible, { field, type: typeOf(property) });
     }
     class Struct extends Map<string, unknown> {
       readonly #raw: JsonObject;
@@ -140,16 +143,19 @@ export function typeBuilder(
     return made;
   }
 
+  function listType({ items: of = {}, listType: kind, listMapKeys = [] }: Schema): CelType {
+    const identity = kind === 'map' ? listMapKeys.map((key) => nameOf(key) ?? key) : undefined;
+    for (const key of identity ?? []) keys.add(key);
+    const items = typeOf(of);
+    const list = (v: readonly unknown[]): unknown[] => v.map(items.convert);
+    const name = `list<${items.name}>`;
+    if (kind !== 'set' && kind !== 'map') return { name, convert: (v) => (Array.isArray(v) ? list(v) : v) };
+    return { name, convert: (v) => (Array.isArray(v) ? associative(list(v), identity) : v) };
+  }
+
   function make(schema: Schema, root: boolean): CelType {
     if (schema.ref !== undefined) return typeOf(resolve(schema.ref), root);
-    if (schema.type === 'array') {
-      const items = typeOf(schema.items ?? {});
-      const plain = (v: unknown): unknown => (Array.isArray(v) ? v.map(items.convert) : v);
-      const name = `list<${items.name}>`;
-      if (schema.listType !== 'set' && schema.listType !== 'map') return { name, convert: plain };
-      const keys = schema.listType === 'set' ? undefined : (schema.listMapKeys ?? []).map((key) => nameOf(key) ?? key);
-      return { name, convert: (v) => (Array.isArray(v) ? associative(v.map(items.convert), keys) : v) };
-    }
+    if (schema.type === 'array') return listType(schema);
     if (schema.type !== 'object' && schema.properties === undefined) return scalarType(schema);
     if (schema.properties !== undefined || root || schema.embeddedResource === true) return structType(schema, root);
     if (typeof schema.additionalProperties !== 'object') return anyType;

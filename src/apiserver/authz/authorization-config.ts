@@ -40,7 +40,7 @@ const asIs = (field: string): string => field;
 function conditionScope(): { readonly scope: CelScope; readonly value: (spec: unknown) => unknown } {
   const scope = createCel().scope();
   const spec = kindSchema('authorization.k8s.io', 'v1', 'SubjectAccessReview')?.properties?.['spec'] ?? {};
-  const type = typeBuilder(scope, (ref) => definition(ref) ?? {}, asIs).typeOf(spec);
+  const type = typeBuilder(scope, (ref) => definition(ref) ?? {}, { nameOf: asIs }).typeOf(spec);
   scope.declareVariable('request', type.name);
   return { scope, value: type.convert };
 }
