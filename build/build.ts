@@ -44,6 +44,7 @@ async function bundle(): Promise<void> {
       main: join(root, 'src/main.ts'),
       'store-worker': join(root, 'src/app/store-worker.ts'),
       'agent-worker': join(root, 'src/app/agent-worker.ts'),
+      'yaml-worker': join(root, 'src/app/yaml-worker.ts'),
     },
     outdir: join(stage, 'lib'),
     outExtension: { '.js': '.mjs' },

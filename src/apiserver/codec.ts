@@ -21,7 +21,7 @@ function decodeRequest(def: CodecKind, request: ApiRequest, validation: FieldVal
   if (request.object !== undefined) return decodeObject(def, request.object, validation);
   // Protobuf has no unknown fields to complain about: its decoder skips them, as Go's does.
   if (isProtobuf(contentType)) return decodeObject(def, decodeProtobuf(requireBody(request)), 'Ignore');
-  return decodeBody(def, requireBody(request), contentType, validation);
+  return decodeBody(def, requireBody(request), contentType, validation, request.read);
 }
 
 /** A JSON value such as the result of a patch as a draft, decoded and defaulted. `problems`: what is wrong with the patch. Throws StatusError. */
@@ -52,8 +52,12 @@ export const parseValue = (request: ApiRequest, format: BodyFormat): unknown => 
 
 /** The same with what is to be said of keys that occur twice. Throws StatusError BadRequest. */
 export function parseRequest(request: ApiRequest, format: BodyFormat, findDuplicates: boolean): ParsedBody {
+  const { read } = request;
   try {
-    return parseBody(requireBody(request), format, findDuplicates);
+    if (read instanceof BodySyntaxError) throw read;
+    return read === undefined
+      ? parseBody(requireBody(request), format, findDuplicates)
+      : { ...read, ...(findDuplicates ? {} : { duplicates: [] }) };
   } catch (error) {
     if (error instanceof BodySyntaxError) throw badRequest(`error decoding the body: ${error.message}`);
     throw error;

@@ -9,6 +9,7 @@ import type { Draft, KindDef, StrategyContext } from '#kube/kind.ts';
 import type { KubeObject, Stored } from '#kube/object.ts';
 import type { ResourceRef } from '#kube/refs.ts';
 import type { CachedEntry } from '#store/contract.ts';
+import type { ReadBody } from './yaml-reader.ts';
 
 /** An authenticated user. */
 export type UserInfo = StrategyContext['user'];
@@ -155,6 +156,8 @@ export interface ApiRequest {
   readonly headers: RequestHeaders;
   /** Raw body; undefined when there is none. */
   readonly body: Uint8Array | undefined;
+  /** What the body came to, where it was so long that it was read in another thread. */
+  readonly read?: ReadBody;
   /** Instead of `body`, for requests that are passed on to another server: the body as it comes in, of any length. */
   readonly bodyStream?: Readable;
   /** In process only: the body as an object. It is never changed. */

@@ -21,6 +21,7 @@ import { patch } from './verbs/patch.ts';
 import { update } from './verbs/update.ts';
 import { watch } from './verbs/watch.ts';
 import { convertAhead } from './view.ts';
+import type { YamlReader } from './yaml-reader.ts';
 
 /** Answers paths that name no resource: discovery, health, metrics. Undefined: not one of its paths. */
 export type PathHandler = (request: ApiRequest, info: RequestInfo) => Promise<ApiResponse | undefined> | ApiResponse | undefined;
@@ -30,6 +31,7 @@ export interface HandlerOptions {
   readonly metrics: Pick<Metrics, 'observe' | 'started' | 'ended'>;
   readonly reviews: readonly ReviewDef[];
   readonly computed: readonly ComputedDef[];
+  readonly yaml: YamlReader;
   /** Answers for what another server serves; undefined: this one does. */
   readonly delegate: (request: ApiRequest, info: RequestInfo) => Promise<ApiResponse> | undefined;
   readonly paths: readonly PathHandler[];
@@ -89,7 +91,16 @@ async function dispatch(options: HandlerOptions, request: ApiRequest, info: Requ
   if (!info.isResource) return await handlePath(options, request, info);
   const resource = options.core.registry.resource(info.group, info.version, info.resource);
   if (resource === undefined) return (await otherPath(options, request, info)) ?? fail(notServed());
-  return await handleResource(options, { core: options.core, request, info, resource, warnings });
+  return await handleResource(options, { core: options.core, request: await readAhead(options, request), info, resource, warnings });
+}
+
+const isYaml = (contentType: string): boolean => /^application\/(?:apply-patch\+)?yaml\b/i.test(contentType);
+
+/** Long YAML is read elsewhere, so that others are answered meanwhile. Rejects with StatusError. */
+async function readAhead({ yaml }: HandlerOptions, request: ApiRequest): Promise<ApiRequest> {
+  if (request.body === undefined || !isYaml(request.headers['content-type'] ?? '')) return request;
+  const reading = yaml.read(request.body, request.signal);
+  return reading === undefined ? request : { ...request, read: await reading };
 }
 
 function fail(error: StatusError): never {

@@ -1,4 +1,5 @@
 /** The API server, put together. */
+import type { Worker } from 'node:worker_threads';
 import { createCel } from '#kube/cel.ts';
 import type { KindDef } from '#kube/kind.ts';
 import { customResourceDefinitions, services, validatingAdmissionPolicies } from '#kube/refs.ts';
@@ -45,6 +46,7 @@ import { createObjectStore } from './objects.ts';
 import { createPlainPaths, type VersionInfo } from './paths.ts';
 import { createRegistry, type Registry } from './registry.ts';
 import { subresourcesFor } from './subresources/index.ts';
+import { createYamlReader } from './yaml-reader.ts';
 
 export interface ApiServerConfig {
   readonly version: VersionInfo;
@@ -71,6 +73,8 @@ export interface ApiServerOptions {
   readonly remoteAccess?: (objects: ObjectStore) => RemoteAccess;
   /** Called once: how webhooks that convert custom resources are called; their services are looked up in the server's own store. */
   readonly callWebhook: (objects: ObjectStore) => CallWebhook;
+  /** Starts a thread that runs yaml-thread.ts. */
+  readonly startYamlThread: () => Worker;
   readonly subresources: readonly SubresourceDef[];
   readonly reviews: readonly ReviewDef[];
   readonly computed: readonly ComputedDef[];
@@ -232,8 +236,10 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
   });
   aggregation.addMetrics(metrics.registry);
   const { catalogue } = aggregation;
+  const yaml = createYamlReader({ startThread: options.startYamlThread, clock });
   const inner = createHandler({
     core,
+    yaml,
     metrics,
     reviews: options.reviews,
     computed: options.computed,
@@ -277,6 +283,7 @@ export function createApiServer(options: ApiServerOptions): ApiServer {
       await hooks.run('kube-apiserver-autoregistration', aggregation.start);
     },
     close: async () => {
+      await yaml.close();
       await tasks.close();
       await policyStatus.close();
       await definitions.close();

@@ -1,5 +1,7 @@
 /** An API server over the memory store, for tests: everyone may do everything. */
+
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { Worker } from 'node:worker_threads';
 import type { KindDef } from '#kube/kind.ts';
 import { issueCertificate } from '#lib/x509.ts';
 import { type FakeClock, fakeClock } from '#platform/fake-clock.ts';
@@ -70,6 +72,7 @@ export async function startTestServer(kinds: readonly KindDef[], options: Partia
     authorize: () => ({ decision: 'allow', reason: '' }),
     admission: () => [],
     callWebhook: () => createWebhookCaller(undefined, clock),
+    startYamlThread: () => new Worker(new URL('../app/yaml-worker.ts', import.meta.url)),
     subresources: [],
     reviews: [],
     computed: [],

@@ -50,6 +50,9 @@ import { startThread } from './threads.ts';
 import { createTokenRotation } from './token-rotation.ts';
 import { buildInfo } from './version.ts';
 
+/** What reading 3 MB of YAML with a key in each short line takes. */
+const yamlThreadMb = 512;
+
 export interface Platform {
   readonly clock: Clock;
   readonly random: Random;
@@ -223,6 +226,7 @@ export async function createControlPlane(
         metrics,
         ...settings.admission,
       }),
+    startYamlThread: () => startThread('yaml-worker', undefined, { maxOldGenerationSizeMb: yamlThreadMb }),
     remoteAccess: (own) => ({
       dial: createServiceDialer(tunnel, own),
       proxyClient: () => ({ cert: pki.authProxy.certPem, key: pki.authProxy.keyPem }),

@@ -35,6 +35,9 @@ export const isMember = (node: FieldSet): boolean => hasOwn(node, self) || isEmp
 export const childOf = (node: FieldSet | undefined, element: string): FieldSet | undefined =>
   node !== undefined && hasOwn(node, element) ? node[element] : undefined;
 
+/** Nodes below which insertPath has put something: asking whether a large one is empty lists all its keys, for each key that is added. */
+const filled = new WeakSet<FieldSet>();
+
 /** Adds a path to a set under construction. */
 export function insertPath(root: FieldSet, path: readonly string[]): void {
   let at = root as Draft;
@@ -43,12 +46,12 @@ export function insertPath(root: FieldSet, path: readonly string[]): void {
     if (existing === undefined) {
       const made: Draft = {};
       at[element] = made;
+      filled.add(at);
       at = made;
       continue;
     }
-    if (i === path.length - 1) {
-      if (!isEmptySet(existing)) (existing as Draft)[self] = leaf;
-    } else if (isEmptySet(existing)) (existing as Draft)[self] = leaf;
+    const isEmpty = !filled.has(existing) && isEmptySet(existing);
+    if (isEmpty !== (i === path.length - 1)) (existing as Draft)[self] = leaf;
     at = existing as Draft;
   }
 }

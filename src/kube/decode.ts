@@ -5,7 +5,7 @@
 import { compile, type DecodeContext } from './decode-node.ts';
 import { describeType, GoTypeError } from './go-values.ts';
 import type { Draft, KindDef } from './kind.ts';
-import { BodySyntaxError, bodyFormat, parseBody, strictErrors } from './parse-body.ts';
+import { BodySyntaxError, bodyFormat, type ParsedBody, parseBody, strictErrors } from './parse-body.ts';
 import { apiVersionOf } from './refs.ts';
 import type { Schema } from './schema.ts';
 import { badRequest, StatusError } from './status-error.ts';
@@ -26,14 +26,21 @@ const unsupported =
 
 /**
  * A request body (JSON or YAML, by its content type) as an object of `kind`. apiVersion and kind may be missing. Throws
- * StatusError: BadRequest with upstream's text for what cannot be read, for another kind, and with 'Strict' for unknown
+ * `ahead`: what the body came to where it has been read already. StatusError: BadRequest with upstream's text for what cannot be read, for another kind, and with 'Strict' for unknown
  * and duplicate fields; UnsupportedMediaType for other content types.
  */
-export function decodeBody(kind: DecodableKind, bytes: Uint8Array, contentType: string, fieldValidation: FieldValidation): Decoded {
+export function decodeBody(
+  kind: DecodableKind,
+  bytes: Uint8Array,
+  contentType: string,
+  fieldValidation: FieldValidation,
+  ahead?: ParsedBody | BodySyntaxError,
+): Decoded {
   const format = bodyFormat(contentType);
   if (format === undefined) throw new StatusError('UnsupportedMediaType', unsupported);
   try {
-    const { value, duplicates, position } = parseBody(bytes, format, fieldValidation !== 'Ignore', kind.custom !== true);
+    if (ahead instanceof BodySyntaxError) throw ahead;
+    const { value, duplicates, position } = ahead ?? parseBody(bytes, format, fieldValidation !== 'Ignore', kind.custom !== true);
     // Go's decoder tells of both as it comes to them. Custom resources are pruned only after they were read.
     return decodeObject(kind, value, fieldValidation, duplicates, kind.custom === true ? undefined : position);
   } catch (error) {

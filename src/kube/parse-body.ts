@@ -109,21 +109,18 @@ export const parseYaml = (text: string): unknown => parseYamlBody(text, false).v
 /** Reading one as a bigint takes long, and no integer has so many digits. */
 const veryLongNumber = /\d{400}/;
 
-/**
- * The parser takes some 10 µs for each key and item, during which nothing else is answered: a body of 3 MB could hold up everybody for
- * many seconds. Objects as large as may be stored (1.5 MB) have fewer of these marks.
- */
-const maxYamlMarks = 100_000;
+/** The parser takes some 10 µs for each key and item, of which these tell. */
+const longYamlMarks = 2_000;
+const yamlMarks = new Set(Array.from('\n:,[{?-', (c) => c.charCodeAt(0)));
 
-function checkYamlSize(text: string): void {
+/** True for YAML that takes more than some 10 ms to read; JSON in it is read quickly. */
+export function isLongYaml(bytes: Uint8Array): boolean {
   let marks = 0;
-  for (const _ of text.matchAll(/[\n:,[{?]|- /g))
-    if (++marks > maxYamlMarks)
-      throw new BodySyntaxError(`error converting YAML to JSON: yaml: more than ${maxYamlMarks / 2} lines and keys; send JSON`);
+  for (const byte of bytes) if (yamlMarks.has(byte) && ++marks > longYamlMarks) break;
+  return marks > longYamlMarks && !/^\s*\{\s*"/.test(Buffer.from(bytes.subarray(0, 100)).toString('latin1'));
 }
 
 function parseYamlBody(text: string, findDuplicates: boolean): ParsedBody {
-  checkYamlSize(text);
   const lines = new LineCounter();
   const document = parseDocument(text, {
     version: '1.1',
