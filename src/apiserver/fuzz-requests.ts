@@ -33,6 +33,10 @@ const names = [
   '..',
   '%00',
   '%2e%2e',
+  'a:80',
+  'https:a:443',
+  'a:99999',
+  ':',
   '__proto__',
   'constructor',
   '%F0%9F%92%A9',
@@ -58,6 +62,7 @@ const subresources = [
   'portforward',
   'proxy',
   'proxy/x/../y',
+  'proxy/metrics?x=%00',
   'nonsense',
   '__proto__',
 ];
@@ -161,6 +166,8 @@ const specs: Readonly<Record<string, () => object>> = {
     },
   }),
   Deployment: () => ({ spec: { selector, replicas: pick([0, 1, -1]), template: { metadata: { labels: { a: 'b' } }, spec: podSpec() } } }),
+  Node: () => ({ spec: { podCIDR: pick(['10.42.0.0/24', 'x']), taints: [{ key: 'a', effect: pick(['NoSchedule', 'X']) }] } }),
+  ServiceAccount: () => ({ secrets: [{ name: 'a' }], automountServiceAccountToken: chance(0.5) }),
   ConfigMap: () => ({ data: { a: 'b' }, ...(chance(0.2) ? { binaryData: { x: pick(['AA==', '!!']) } } : {}) }),
 };
 
@@ -227,7 +234,7 @@ function objectFor(ref: ResourceRef, kind: string, apiVersion: string): unknown 
   return object;
 }
 
-const favourites = new Set(['pods', 'services', 'deployments', 'configmaps', 'namespaces']);
+const favourites = new Set(['pods', 'services', 'nodes', 'serviceaccounts', 'deployments', 'configmaps', 'namespaces']);
 
 const queries = [
   'limit=2',
@@ -266,6 +273,15 @@ const queries = [
   'orphanDependents=true',
   'includeObject=x',
   'includeObject=None',
+  'container=c',
+  'container=__proto__',
+  'command=ls&command=%00&stdin=1&tty=true',
+  'ports=80,x&ports=-1',
+  'tailLines=-1&limitBytes=0&sinceSeconds=x&sinceTime=yesterday',
+  'stream=Stderr&tailLines=1',
+  'path=%2F..%2F..&previous=true',
+  'timeout=1ns',
+  'timeout=x',
   '__proto__=1',
   '%ff=%ff',
   'a'.repeat(2000),
@@ -394,7 +410,7 @@ export function makeRequest(resources: readonly ResourceRef[]): Sent {
   if (named) path += `/${pick(names)}`;
   const sub = named ? pick(subresources) : '';
   if (sub !== '') path += `/${sub}`;
-  if (chance(0.4)) path += `?${pick(queries)}${chance(0.3) ? `&${pick(queries)}` : ''}`;
+  if (chance(0.4)) path += `${path.includes('?') ? '&' : '?'}${pick(queries)}${chance(0.3) ? `&${pick(queries)}` : ''}`;
   // A watch without a timeout would last for half an hour.
   if (/watch=/.test(path) && !/timeoutSeconds/.test(path)) path += '&timeoutSeconds=1';
   const contentType = method === 'PATCH' ? pick(contentTypes.slice(4)) : pick(contentTypes);

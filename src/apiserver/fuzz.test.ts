@@ -1,3 +1,4 @@
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { Agent, type Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -7,7 +8,10 @@ import { type Logger, memoryLogger } from '#platform/log.ts';
 import { builtinKinds } from '#resources/index.ts';
 import { makeRequest, type Sent, seed } from './fuzz-requests.ts';
 import type { HttpServer } from './http/server.ts';
+import { serviceAccountToken } from './subresources/serviceaccount-token.ts';
+import { nodeSubresources } from './subresources/streams.ts';
 import { admin, startTestServer, type TestServer, testTls } from './testing.ts';
+import { createTunnel } from './tunnel.ts';
 
 /** As many as asked for: FUZZ_REQUESTS=200000 vitest run src/apiserver/fuzz.test.ts */
 const requests = Number(process.env['FUZZ_REQUESTS'] ?? 20_000);
@@ -30,7 +34,13 @@ beforeAll(async () => {
     bugs.push(`${message} ${JSON.stringify(rest)} ${cause instanceof Error ? cause.stack : String(cause)}`);
   };
   const logger: Logger = { ...log, error, child: () => logger };
-  t = await startTestServer(builtinKinds, { clock: realClock, log: logger });
+  // No node is connected: who waits for one is told so soon.
+  const hurried = { ...realClock, after: (ms: number, run: () => void) => realClock.after(Math.min(ms, 5), run) };
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const keys = { signing: privateKey, verifying: [{ kid: 'k', key: createPublicKey(privateKey) }] };
+  const tokens = serviceAccountToken({ issuers: ['https://issuer.test'], audiences: ['https://issuer.test'], keys: () => keys }, realClock);
+  const subresources = [...nodeSubresources(createTunnel({ clock: hurried, log: logger })), tokens];
+  t = await startTestServer(builtinKinds, { clock: realClock, log: logger, subresources });
   await t.server.bootstrap({ advertiseAddress: '192.0.2.1', port: 6443 });
   http = t.server.createHttp({ tls: tls.server, authenticate: async () => admin });
   port = await http.listen('127.0.0.1', 0);
