@@ -32,6 +32,17 @@ const exempt = new Set([
 export const isExempt = (r: AdmissionRequest): boolean =>
   r.def.ref.group === 'admissionregistration.k8s.io' && exempt.has(r.def.ref.plural);
 
+const reviewKinds: Readonly<Record<string, readonly string[]>> = {
+  'authentication.k8s.io': ['selfsubjectreviews', 'tokenreviews'],
+  'authorization.k8s.io': ['localsubjectaccessreviews', 'selfsubjectaccessreviews', 'selfsubjectrulesreviews', 'subjectaccessreviews'],
+};
+
+/**
+ * What policies are never about, but webhooks may be: questions that are answered and not stored, and on whose answers the cluster
+ * depends (k8s.io/kubernetes pkg/kubeapiserver/admission/exclusion).
+ */
+export const isReview = ({ def: { ref } }: AdmissionRequest): boolean => reviewKinds[ref.group]?.includes(ref.plural) === true;
+
 const has = (list: readonly string[] | undefined, value: string): boolean => list?.some((v) => v === '*' || v === value) ?? false;
 
 function matchesResource(rule: MatchRule, r: AdmissionRequest, plural: string): boolean {

@@ -9,7 +9,7 @@ import type { AdmissionPlugin, MutatingRequest } from '../contract.ts';
 import type { AdmissionMetrics, MutationOutcome } from './admission-metrics.ts';
 import { become, denied } from './attributes.ts';
 import { matchConditions, OutOfBudget } from './expressions.ts';
-import { isExempt } from './match.ts';
+import { isExempt, isReview } from './match.ts';
 import { type CompiledMutation, compileMutation, mutatedObject } from './mutations.ts';
 import { type CompiledPolicy, compilePolicy, createPolicySource, type Invocation, messageOf, type PolicyDeps } from './policy.ts';
 import { createHookRounds, type HookRounds } from './reinvocation.ts';
@@ -126,7 +126,7 @@ export function createMutatingAdmissionPolicy(deps: MutatingPolicyDeps): Admissi
   );
   return {
     name: 'MutatingAdmissionPolicy',
-    handles: (r) => !isExempt(r) && r.object !== undefined && r.operation !== 'DELETE',
+    handles: (r) => !isExempt(r) && !isReview(r) && r.object !== undefined && r.operation !== 'DELETE',
     admit: async (r) => {
       const steps = source.stepsFor(r);
       if (steps.length === 0) return;

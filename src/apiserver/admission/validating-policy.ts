@@ -8,7 +8,7 @@ import type { AdmissionPlugin, AdmissionRequest } from '../contract.ts';
 import type { AdmissionMetrics, PolicyOutcome } from './admission-metrics.ts';
 import { denied } from './attributes.ts';
 import { type Bound, evaluationError, matchConditions, OutOfBudget } from './expressions.ts';
-import { isExempt } from './match.ts';
+import { isExempt, isReview } from './match.ts';
 import {
   type CompiledPolicy,
   compilePolicy,
@@ -246,7 +246,7 @@ export function createValidatingAdmissionPolicy(deps: ValidatingPolicyDeps): Adm
   };
   return {
     name: 'ValidatingAdmissionPolicy',
-    handles: (r) => !isExempt(r),
+    handles: (r) => !isExempt(r) && !isReview(r),
     validate: async (r) => {
       const steps = source.stepsFor(r);
       if (steps.length === 0) return;
