@@ -84,6 +84,8 @@ export interface CertificateOptions {
   readonly keyUsages?: readonly KeyUsageName[];
   readonly extendedUsages?: readonly ExtendedUsageName[];
   readonly altNames?: AltNames;
+  /** Further ones. */
+  readonly extensions?: readonly Extension[];
 }
 
 /** Whoever signs: a certificate (PEM) and its private key. Absent certificate: self-signed. */
@@ -93,11 +95,13 @@ export interface Signer {
 }
 
 const attribute = { commonName: '2.5.4.3', organization: '2.5.4.10' } as const;
-const extension = {
+/** Object identifiers of extensions. */
+export const extension = {
   subjectKeyId: '2.5.29.14',
   keyUsage: '2.5.29.15',
   altName: '2.5.29.17',
   basic: '2.5.29.19',
+  nameConstraints: '2.5.29.30',
   authorityKeyId: '2.5.29.35',
   extended: '2.5.29.37',
 } as const;
@@ -132,7 +136,8 @@ export function decodeName(node: DerNode): DistinguishedName {
   return { commonName, organizations, others };
 }
 
-function ipBytes(ip: string): Uint8Array {
+/** An address as its bytes. Throws RangeError for what is none. */
+export function ipBytes(ip: string): Uint8Array {
   const parsed = parseIp(ip);
   if (parsed === undefined) throw new RangeError(`not an IP address: ${ip}`);
   const length = parsed.family === 4 ? 4 : 16;
@@ -250,6 +255,25 @@ export function readCertificate(der: Uint8Array): {
   };
 }
 
+export interface Extension {
+  readonly id: string;
+  readonly critical: boolean;
+  /** The DER in it. */
+  readonly value: Uint8Array;
+}
+
+/** The extensions of a certificate. Throws DerError for what is no certificate. */
+export function extensionsOf(der: Uint8Array): readonly Extension[] {
+  const wrapped = children(child(readDer(der), 0, tags.sequence)).find((f) => f.tag === 0xa3);
+  if (wrapped === undefined) return [];
+  return children(child(wrapped, 0, tags.sequence)).map((node) => {
+    const [id, second, third] = children(node);
+    const value = third ?? second;
+    if (id === undefined || value === undefined) throw new DerError('not an extension');
+    return { id: oidText(id), critical: third !== undefined && second?.content[0] !== 0, value: value.content };
+  });
+}
+
 const extensionValue = (extensions: readonly DerNode[], id: string): DerNode | undefined => {
   const found = extensions.map((e) => children(e)).find((parts) => parts[0] !== undefined && oidText(parts[0]) === id);
   return found?.at(-1);
@@ -283,6 +307,7 @@ export function issueCertificate(options: CertificateOptions, signer: Signer): s
   serial[0] = ((serial[0] ?? 0) & 0x7f) | 0x40;
   const list = [
     ...usageExtensions(options),
+    ...(options.extensions ?? []).map((e) => extensionOf(e.id, e.critical, e.value)),
     extensionOf(extension.basic, true, options.ca === true ? sequence(boolean(true), ...pathLengthNode(options.pathLength)) : sequence()),
     ...(options.ca === true ? [extensionOf(extension.subjectKeyId, false, octets(keyId(spki)))] : []),
     ...(issuer === undefined ? [] : [extensionOf(extension.authorityKeyId, false, sequence(context(0, false, keyId(issuer.spki))))]),

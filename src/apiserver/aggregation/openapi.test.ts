@@ -61,8 +61,12 @@ describe('OpenAPI', () => {
     const asked: string[] = [];
     const made = await start(true, asked);
     const url = `/openapi/v3${root}?hash=AB12`;
+    const before = (await made.send('GET', '/openapi/v3')).headers['etag'];
     await until(async () => expect((await paths(made))['apis/example.test/v1']).toEqual({ serverRelativeURL: url }));
     expect((await paths(made))['apis/apps/v1']?.serverRelativeURL).toMatch(/^\/openapi\/v3\/apis\/apps\/v1\?hash=/);
+    const etag = (await made.send('GET', '/openapi/v3')).headers['etag'] as string;
+    expect(etag).not.toBe(before);
+    expect((await made.send('GET', '/openapi/v3', undefined, { 'if-none-match': etag })).status).toBe(304);
     const reply = await made.send('GET', url);
     expect([JSON.parse(reply.body), reply.headers['etag']]).toEqual([{ openapi: '3.0.0', own: true }, '"v3"']);
     expect(asked.at(-1)).toBe(`${url} for admin`);

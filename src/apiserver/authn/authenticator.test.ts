@@ -3,7 +3,7 @@ import { SignJWT } from 'jose';
 import { describe, expect, test, vi } from 'vitest';
 import { trackingConfigMap } from '#kube/legacy-token.ts';
 import { configMaps, secrets } from '#kube/refs.ts';
-import { type ExtendedUsageName, firstCertificate, issueCertificate } from '#lib/x509.ts';
+import { type ExtendedUsageName, type Extension, firstCertificate, issueCertificate } from '#lib/x509.ts';
 import { certificatesOf } from '#lib/x509-chain.ts';
 import { fakeClock } from '#platform/fake-clock.ts';
 import { memoryLogger } from '#platform/log.ts';
@@ -60,7 +60,7 @@ function certificate(
 /** An authority below another. */
 function intermediate(
   signer: { readonly key: KeyObject; readonly certPem: string },
-  more: { pathLength?: number; ca?: boolean; lifeMs?: number } = {},
+  more: { pathLength?: number; ca?: boolean; lifeMs?: number; extensions?: readonly Extension[] } = {},
 ) {
   const key = newKey();
   const subject = { commonName: `intermediate ${Math.random()}`, organizations: [] };
@@ -382,6 +382,11 @@ test.each([
   ['is no authority', intermediate(clientCa, { ca: false }), []],
   ['has expired', intermediate(clientCa, { lifeMs: -1000 }), []],
   ['belongs to another authority', intermediate(authority()), []],
+  [
+    'has something critical about it that is not understood',
+    intermediate(clientCa, { extensions: [{ id: '1.2.3.4', critical: true, value: Uint8Array.of(5, 0) }] }),
+    [],
+  ],
 ])('a chain whose intermediate %s is refused', async (_name, middle) => {
   await expect((await setUp()).ask({ peer: chained(certificate('alice', [], middle), middle) })).rejects.toMatchObject(unauthorized);
 });

@@ -2,6 +2,7 @@
 import { createHash, X509Certificate } from 'node:crypto';
 import { type DistinguishedName, extendedUsages, readCertificate } from '#lib/x509.ts';
 import { signedBy } from '#lib/x509-chain.ts';
+import { checkChainNames } from '#lib/x509-constraints.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { AuthnRequest, UserInfo } from '../contract.ts';
 import type { RequestAuthenticator } from './types.ts';
@@ -61,6 +62,8 @@ export function verifyClientCertificate(chain: PeerChain, authorities: readonly 
       if (signedBy(cert, authority)) {
         checkDates(authority, now);
         checkPathLength(authority, path.length);
+        // Only now is it known that all of them were signed by somebody to be believed.
+        checkChainNames([...above, authority].map((c) => c.raw));
         return Math.min(ends, validityOf(authority).to);
       }
     for (const next of chain.intermediates) {

@@ -16,6 +16,9 @@ import { webhookTokens } from './webhook.ts';
 
 const signal = new AbortController().signal;
 const idpKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+const groupsKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+/** What the endpoint of distributed claims answers. */
+let distributed = '';
 let server: Server;
 let url = '';
 let ca = '';
@@ -40,6 +43,11 @@ beforeAll(async () => {
     if (request.url === '/.well-known/openid-configuration') json({ issuer: url, jwks_uri: `${url}/keys` });
     else if (request.url === '/keys')
       json({ keys: [{ ...createPublicKey(idpKey).export({ format: 'jwk' }), kid: 'k', alg: 'RS256', use: 'sig' }] });
+    else if (request.url === '/groups/.well-known/openid-configuration') json({ issuer: `${url}/groups`, jwks_uri: `${url}/groups/keys` });
+    else if (request.url === '/groups/keys')
+      json({ keys: [{ ...createPublicKey(groupsKey).export({ format: 'jwk' }), kid: 'g', alg: 'RS256', use: 'sig' }] });
+    else if (request.url?.startsWith('/claims/') === true)
+      response.writeHead(request.headers.authorization === 'Bearer pass' ? 200 : 403).end(distributed);
     else {
       let body = '';
       request.on('data', (c: Buffer) => {
@@ -108,6 +116,90 @@ describe('OIDC', () => {
   ])('%s is refused', async (name, claims, more) => {
     const own = name.includes('required') ? { requiredClaims: { hd: 'example.com' } } : {};
     await expect(oidcTokens(issuer(own), deps())(await sign({ ...alice, ...claims }, more), [], signal)).rejects.toThrow(/./);
+  });
+});
+
+describe('distributed claims', () => {
+  const issuer = (groups: OidcIssuer['groups']): OidcIssuer => ({
+    url,
+    certificateAuthority: ca,
+    audiences: ['k3ts'],
+    username: { claim: 'sub', prefix: '' },
+    ...(groups === undefined ? {} : { groups }),
+    requiredClaims: {},
+    signingAlgorithms: ['RS256'],
+  });
+  const signed = (claims: Record<string, unknown>, by: string, kid: string, key: typeof idpKey, audience = 'k3ts') =>
+    new SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid }).setIssuer(by).setAudience(audience).setExpirationTime('1h').sign(key);
+  const groupsToken = (claims: Record<string, unknown>, audience?: string) => signed(claims, `${url}/groups`, 'g', groupsKey, audience);
+  const source = (more: object = {}) => ({ endpoint: `${url}/claims/x`, access_token: 'pass', ...more });
+  const names = { groups: 'there' };
+  const ask = async (claims: Record<string, unknown>, groups: OidcIssuer['groups'] = { claim: 'groups', prefix: 'oidc:' }) => {
+    asked = [];
+    const token = await signed({ sub: 'alice', ...claims }, url, 'k', idpKey);
+    return (await oidcTokens(issuer(groups), deps())(token, [], signal))?.user.groups;
+  };
+
+  test('are fetched from where the token says, and signed by whoever issues them', async () => {
+    distributed = await groupsToken({ groups: ['dev', 'ops'] });
+    expect(await ask({ _claim_names: names, _claim_sources: { there: source() } })).toEqual(['oidc:dev', 'oidc:ops']);
+    expect(asked).toEqual([
+      '/.well-known/openid-configuration',
+      '/keys',
+      '/claims/x',
+      '/groups/.well-known/openid-configuration',
+      '/groups/keys',
+    ]);
+  });
+
+  test.each<[string, Record<string, unknown>, string[]]>([
+    ['the token has the groups itself', { groups: ['own'], _claim_names: names, _claim_sources: { there: source() } }, ['oidc:own']],
+    ['they are for another claim', { _claim_names: { shoe_size: 'there' }, _claim_sources: { there: source() } }, []],
+    ['they are aggregated', { _claim_names: names, _claim_sources: { there: { JWT: 'x' } } }, []],
+  ])('are left alone where %s', async (_what, claims, groups) => {
+    expect(await ask(claims)).toEqual(groups);
+    expect(asked).not.toContain('/claims/x');
+  });
+
+  test('are left alone where no claim is named for groups', async () => {
+    const token = await signed({ sub: 'alice', _claim_names: names, _claim_sources: { there: source() } }, url, 'k', idpKey);
+    asked = [];
+    expect((await oidcTokens(issuer(undefined), deps())(token, [], signal))?.user.groups).toEqual([]);
+    expect(asked).not.toContain('/claims/x');
+  });
+
+  test.each<[string, () => Promise<string>, { sources?: object; missing?: true; pass?: string }, string]>([
+    ['there are no sources', async () => await groupsToken({}), { missing: true }, 'oidc: no claim sources'],
+    [
+      'the source is missing',
+      async () => await groupsToken({}),
+      { sources: {} },
+      'id token _claim_names contained a source there missing in _claims_sources',
+    ],
+    [
+      'the endpoint refuses',
+      async () => await groupsToken({}),
+      { pass: 'wrong' },
+      'oidc: while getting distributed claim "groups": error while getting distributed claim JWT: 403',
+    ],
+    [
+      'the answer is for somebody else',
+      async () => await groupsToken({ groups: ['dev'] }, 'other'),
+      {},
+      'oidc: verify distributed claim token: unexpected "aud" claim value',
+    ],
+    [
+      'the answer is signed by another',
+      async () => await signed({ groups: ['dev'] }, `${url}/groups`, 'g', idpKey),
+      {},
+      'oidc: verify distributed claim token: signature verification failed',
+    ],
+    ['the answer is no token', async () => await Promise.resolve('what?'), {}, 'oidc: verify distributed claim token: '],
+    ['the answer lacks the claim', async () => await groupsToken({}), {}, 'did not contain claim: groups'],
+  ])('refuse the token where %s', async (_what, answer, { sources, missing, pass = 'pass' }, why) => {
+    distributed = await answer();
+    const given = missing === true ? {} : { _claim_sources: sources ?? { there: source({ access_token: pass }) } };
+    await expect(ask({ _claim_names: names, ...given })).rejects.toThrow(why);
   });
 });
 

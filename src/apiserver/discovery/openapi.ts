@@ -44,7 +44,7 @@ export function createOpenApi(options: OpenApiOptions): PathHandler {
     if (root !== 'openapi' || (request.method !== 'GET' && request.method !== 'HEAD')) return undefined;
     if (version === 'v2' && rest.length === 0) return v2(documents, request);
     if (version !== 'v3') return undefined;
-    if (rest.length === 0) return index(documents, options);
+    if (rest.length === 0) return index(documents, options, request);
     const path = rest.join('/');
     if (documents.paths().includes(path)) return v3(documents.v3(path), request);
     const elsewhere = options.remote.v3().find((d) => d.path === path);
@@ -204,20 +204,15 @@ const notModified = (document: Document): ApiResponse => ({
   headers: { etag: `"${document.hash}"` },
 });
 
-function index(documents: Documents, { registry, remote }: OpenApiOptions): ApiResponse {
+function index(documents: Documents, { registry, remote }: OpenApiOptions, request: ApiRequest): ApiResponse {
   const paths: Record<string, unknown> = {};
   const add = (path: string, hash: string): void => {
     paths[path] = { serverRelativeURL: `/openapi/v3/${path}${hash === '' ? '' : `?hash=${hash}`}` };
   };
   for (const path of documents.paths()) add(path, hashOf(registry, path));
   for (const one of remote.v3()) add(one.path, 'hash' in one ? one.hash : hashed(Buffer.from(JSON.stringify(one.document))).hash);
-  return {
-    type: 'bytes',
-    status: 200,
-    contentType: 'application/json',
-    body: `${JSON.stringify({ paths })}\n`,
-    headers: { vary: 'Accept' },
-  };
+  const document = hashed(Buffer.from(`${JSON.stringify({ paths })}\n`));
+  return request.headers['if-none-match'] === `"${document.hash}"` ? notModified(document) : json(document);
 }
 
 /** Identifies a document without making it: by what it is made from. */
