@@ -116,6 +116,8 @@ export interface KindDef<T extends KubeObject = KubeObject> {
   readonly validate?: (object: T, context: StrategyContext) => readonly FieldError[];
   readonly validateUpdate?: (object: T, old: T, context: StrategyContext) => readonly FieldError[];
   readonly validateStatusUpdate?: (object: T, old: T, context: StrategyContext) => readonly FieldError[];
+  /** Of the object as a subresource changes it, by the subresource's name. */
+  readonly validateParts?: Readonly<Record<string, (object: T, old: T, context: StrategyContext) => readonly FieldError[]>>;
   /** Kubectl-visible warnings for an accepted object. */
   readonly warnings?: (object: T, old: T | undefined) => readonly string[];
   /** How metadata.name is checked; default 'subdomain' (DNS-1123). 'path': any legal path segment (RBAC). */

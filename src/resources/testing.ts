@@ -58,3 +58,10 @@ export function statusProblems(kind: string, now: object, was: object): string[]
   const make = (fields: object): KubeObject => defaulted(def, whole(fields)) as unknown as KubeObject;
   return lines(def.validateStatusUpdate?.(make(now), make(was), testContext));
 }
+
+/** What the update of an object called x by one of its subresources is refused with. */
+export function partProblems(kind: string, subresource: string, now: object, was: object): string[] {
+  const def = kindNamed(kind);
+  const make = (fields: object): KubeObject => defaulted(def, whole(fields)) as unknown as KubeObject;
+  return lines(def.validateParts?.[subresource]?.(make(now), make(was), testContext));
+}

@@ -22,13 +22,15 @@ import type { Subresource } from './subresource.ts';
 /** A subresource that is a part of its object, written by itself. */
 function partSubresource(def: KindDef, name: string, part: UpdatePart, verbs = ['get', 'patch', 'update']): Subresource {
   const { group, version, kind } = def.ref;
+  const validate = part.validate ?? def.validateParts?.[name];
+  const whole = validate === undefined ? part : { ...part, validate };
   return {
     name,
     kind: { group, version, kind },
     verbs,
     handle: async (r) => {
       if (r.info.verb === 'get') return await get(r);
-      return r.info.verb === 'patch' ? await patch(r, part) : await update(r, part);
+      return r.info.verb === 'patch' ? await patch(r, whole) : await update(r, whole);
     },
   };
 }

@@ -1,9 +1,7 @@
 /** pods/ephemeralcontainers and pods/resize: the parts of a running pod's spec that may change. */
-import type { Container, EphemeralContainer, Pod } from '#kube/generated/core-v1.ts';
-import { jsonEqual } from '#kube/json-value.ts';
+import type { Container, EphemeralContainer } from '#kube/generated/core-v1.ts';
 import type { Draft } from '#kube/kind.ts';
 import type { KubeObject, Stored } from '#kube/object.ts';
-import type { FieldError } from '#kube/status-error.ts';
 import { metaOf, specChanged } from '../meta.ts';
 import type { UpdatePart } from '../verbs/write.ts';
 
@@ -35,34 +33,6 @@ export const ephemeralContainersPart: UpdatePart = {
       if (ephemeralContainers === undefined) delete spec.ephemeralContainers;
       else spec.ephemeralContainers = ephemeralContainers;
     });
-  },
-  validate: (object, old) => {
-    const errors: FieldError[] = [];
-    const field = 'spec.ephemeralContainers';
-    const before = (old as unknown as Pod).spec?.ephemeralContainers ?? [];
-    const now = specOf(object).ephemeralContainers ?? [];
-    for (const container of before) {
-      const kept = now.find((c) => c.name === container.name);
-      const forbid = (what: string): number =>
-        errors.push({
-          field,
-          type: 'FieldValueForbidden',
-          message: `Forbidden: existing ephemeral containers ${JSON.stringify(container.name)} may not be ${what}\n`,
-        });
-      if (kept === undefined) forbid('removed');
-      else if (!jsonEqual(kept, container)) forbid('changed');
-    }
-    const names = new Set([...(specOf(old).containers ?? []), ...(specOf(old).initContainers ?? [])].map((c) => c.name));
-    for (const [i, container] of now.entries()) {
-      if (names.has(container.name))
-        errors.push({
-          field: `${field}[${i}].name`,
-          type: 'FieldValueDuplicate',
-          message: `Duplicate value: ${JSON.stringify(container.name)}`,
-        });
-      names.add(container.name);
-    }
-    return errors;
   },
 };
 

@@ -1,6 +1,6 @@
 import { cronJobs } from '#kube/refs.ts';
 import { templateDefaults } from '../core/pod-defaults.ts';
-import { inPodNames, nameWarnings, podWarnings } from '../core/pod-warnings.ts';
+import { inPodNames, nameWarnings } from '../core/pod-warnings.ts';
 import { defineKind } from '../define.ts';
 import {
   ageColumn,
@@ -16,11 +16,12 @@ import {
   since,
 } from '../print.ts';
 import { validateCronJob, validateCronJobUpdate } from './cron-job-validation.ts';
+import { jobWarnings } from './job-warnings.ts';
 
 export const cronJobKind = defineKind(cronJobs, {
   warnings: (object, old) => [
     ...(old === undefined ? nameWarnings(object, inPodNames) : []),
-    ...podWarnings('spec.jobTemplate.spec.template', object.spec?.jobTemplate.spec?.template),
+    ...jobWarnings('spec.jobTemplate.spec', object.spec?.jobTemplate.spec),
   ],
   validate: validateCronJob,
   validateUpdate: validateCronJobUpdate,

@@ -1,7 +1,7 @@
 import type { Job, JobSpec } from '#kube/generated/batch-v1.ts';
 import { jobs } from '#kube/refs.ts';
 import { templateDefaults } from '../core/pod-defaults.ts';
-import { inPodNames, nameWarnings, podWarnings } from '../core/pod-warnings.ts';
+import { inPodNames, nameWarnings } from '../core/pod-warnings.ts';
 import { defineKind, type Mutable } from '../define.ts';
 import {
   ageColumn,
@@ -16,6 +16,7 @@ import {
 } from '../print.ts';
 import { validateJobStatusUpdate } from './job-status-validation.ts';
 import { validateJob, validateJobUpdate } from './job-validation.ts';
+import { jobWarnings } from './job-warnings.ts';
 
 const maxInt32 = 2 ** 31 - 1;
 
@@ -74,10 +75,7 @@ function duration(job: Job, now: Date): string {
 }
 
 export const jobKind = defineKind(jobs, {
-  warnings: (object, old) => [
-    ...(old === undefined ? nameWarnings(object, inPodNames) : []),
-    ...podWarnings('spec.template', object.spec?.template),
-  ],
+  warnings: (object, old) => [...(old === undefined ? nameWarnings(object, inPodNames) : []), ...jobWarnings('spec', object.spec)],
   validate: validateJob,
   validateUpdate: validateJobUpdate,
   validateStatusUpdate: validateJobStatusUpdate,

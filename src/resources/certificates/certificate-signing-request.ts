@@ -2,7 +2,12 @@ import type { CertificateSigningRequest } from '#kube/generated/certificates-v1.
 import { certificateSigningRequests } from '#kube/refs.ts';
 import { defineKind, type Mutable } from '../define.ts';
 import { ageColumn, ageOf, column, humanDuration, nameColumn, orNone } from '../print.ts';
-import { validateSigningRequest, validateSigningRequestStatus, validateSigningRequestUpdate } from './validation.ts';
+import {
+  validateSigningRequest,
+  validateSigningRequestApproval,
+  validateSigningRequestStatus,
+  validateSigningRequestUpdate,
+} from './validation.ts';
 
 function conditionText(request: CertificateSigningRequest): string {
   const has = (type: string): boolean => request.status?.conditions?.some((c) => c.type === type) === true;
@@ -14,6 +19,7 @@ export const certificateSigningRequestKind = defineKind(certificateSigningReques
   validate: validateSigningRequest,
   validateUpdate: validateSigningRequestUpdate,
   validateStatusUpdate: validateSigningRequestStatus,
+  validateParts: { approval: validateSigningRequestApproval },
   hasStatus: true,
   createOnUpdate: true,
   subresources: ['approval'],

@@ -85,6 +85,12 @@ function decided(now: Conditions | undefined, was: Conditions | undefined): Fiel
 export const validateSigningRequestUpdate = (object: CertificateSigningRequest, old: CertificateSigningRequest): FieldError[] =>
   request(object, old.status?.certificate);
 
+/** Who approves may decide, not take back. */
+export const validateSigningRequestApproval = (object: CertificateSigningRequest, old: CertificateSigningRequest): FieldError[] => [
+  ...request(object, old.status?.certificate),
+  ...removed(object.status?.conditions, old.status?.conditions),
+];
+
 /** Decisions stay, and so does the certificate once it is there. */
 export function validateSigningRequestStatus(object: CertificateSigningRequest, old: CertificateSigningRequest): FieldError[] {
   const [now, was] = [object.status, old.status];

@@ -4,6 +4,8 @@ import type { ObjectMeta } from '#kube/generated/meta-v1.ts';
 import { isDns1123Label } from '#kube/names.ts';
 import type { KubeObject } from '#kube/object.ts';
 import { milliValue } from '#kube/quantity.ts';
+import { ipWarnings } from '#kube/validation/addresses.ts';
+import { pathWarnings } from './path-warnings.ts';
 
 type Amounts = Readonly<Record<string, string | number>> | undefined;
 
@@ -14,7 +16,7 @@ const deprecatedNodeLabels: Readonly<Record<string, string>> = {
   'failure-domain.beta.kubernetes.io/zone': 'deprecated since v1.17; use "topology.kubernetes.io/zone" instead',
   'beta.kubernetes.io/instance-type': 'deprecated since v1.17; use "node.kubernetes.io/instance-type" instead',
 };
-const deprecationOf = (label: string): string | undefined =>
+export const deprecationOf = (label: string): string | undefined =>
   Object.hasOwn(deprecatedNodeLabels, label) ? deprecatedNodeLabels[label] : undefined;
 
 const deprecatedAnnotations: Readonly<Record<string, string>> = {
@@ -101,19 +103,7 @@ function volumeWarnings(at: string, volumes: readonly Volume[]): string[] {
       ['storage'],
     ),
   ]);
-  const tokens = new Set(volumes.flatMap((v) => (v.projected?.sources ?? []).flatMap((s) => s.serviceAccountToken?.path ?? [])));
-  for (const [i, { projected }] of volumes.entries())
-    for (const source of projected?.sources ?? []) {
-      const field = `${at}.volumes[${i}].projected.sources`;
-      const clash = (where: string, path: string): void => {
-        if (tokens.has(path)) warnings.push(`${field}.${where}: has duplicated path with ServiceAccountToken ${JSON.stringify(path)}`);
-      };
-      for (const [j, item] of (source.configMap?.items ?? []).entries()) clash(`configMap[${j}]`, item.path);
-      for (const [j, item] of (source.secret?.items ?? []).entries()) clash(`secrets[${j}]`, item.path);
-      for (const [j, item] of (source.downwardAPI?.items ?? []).entries()) clash(`downwardAPI[${j}]`, item.path);
-      if (source.clusterTrustBundle !== undefined) clash('ClusterTrustBundle', source.clusterTrustBundle.path);
-    }
-  return warnings;
+  return [...warnings, ...pathWarnings(volumes)];
 }
 
 interface Located {
@@ -236,6 +226,8 @@ export function podWarnings(path: string, pod: { readonly metadata?: ObjectMeta;
       ? [`${at}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1`]
       : []),
     ...podAffinityWarnings(at, spec),
+    ...(spec.dnsConfig?.nameservers ?? []).flatMap((ip, i) => ipWarnings(`${at}.dnsConfig.nameservers[${i}]`, ip)),
+    ...(spec.hostAliases ?? []).flatMap(({ ip }, i) => ipWarnings(`${at}.hostAliases[${i}].ip`, ip)),
   ];
 }
 

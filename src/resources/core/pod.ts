@@ -6,6 +6,7 @@ import { podOnlyDefaults, podSpecDefaults } from './pod-defaults.ts';
 import { podQosClass } from './pod-qos.ts';
 import { podTable } from './pod-table.ts';
 import { podCreate } from './pod-validation/pod.ts';
+import { podEphemeralContainers, podResize } from './pod-validation/pod-parts.ts';
 import { podStatusUpdate } from './pod-validation/pod-status.ts';
 import { podUpdate } from './pod-validation/pod-update.ts';
 import { inPodHostname, nameWarnings, podWarnings } from './pod-warnings.ts';
@@ -34,6 +35,7 @@ export const podKind = defineKind(pods, {
   validate: podCreate,
   validateUpdate: podUpdate,
   validateStatusUpdate: podStatusUpdate,
+  validateParts: { ephemeralcontainers: podEphemeralContainers, resize: podResize },
   hasStatus: true,
   generation: 'spec',
   subresources: ['attach', 'binding', 'ephemeralcontainers', 'eviction', 'exec', 'log', 'portforward', 'proxy', 'resize'],

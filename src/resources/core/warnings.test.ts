@@ -79,7 +79,7 @@ describe('a pod', () => {
           },
         ],
       },
-      ['spec.volumes[0].projected.sources.secrets[0]: has duplicated path with ServiceAccountToken "token"'],
+      ['volume "p" (Projected Secret ""): overlapping paths: "token" with "token"'],
     ],
     [
       'what is there twice',

@@ -1,9 +1,10 @@
 import { runtimeClasses } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
-import { validateRuntimeClass, validateRuntimeClassUpdate } from './validation.ts';
+import { runtimeClassWarnings, validateRuntimeClass, validateRuntimeClassUpdate } from './validation.ts';
 
 export const runtimeClassKind = defineKind(runtimeClasses, {
+  warnings: runtimeClassWarnings,
   validate: validateRuntimeClass,
   validateUpdate: validateRuntimeClassUpdate,
   unconditionalUpdate: false,

@@ -1,4 +1,5 @@
 import { storageClasses } from '#kube/refs.ts';
+import { deprecationOf } from '../core/pod-warnings.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
 import { validateStorageClass, validateStorageClassUpdate } from './validation.ts';
@@ -7,6 +8,13 @@ const defaultAnnotations = ['storageclass.kubernetes.io/is-default-class', 'stor
 
 export const storageClassKind = defineKind(storageClasses, {
   returnsDeleted: true,
+  warnings: (object) =>
+    (object.allowedTopologies ?? []).flatMap(({ matchLabelExpressions = [] }, i) =>
+      matchLabelExpressions.flatMap(({ key }, j) => {
+        const deprecation = deprecationOf(key);
+        return deprecation === undefined ? [] : [`allowedTopologies[${i}].matchLabelExpressions[${j}].key: ${deprecation}`];
+      }),
+    ),
   validate: validateStorageClass,
   validateUpdate: validateStorageClassUpdate,
   defaults: (object) => {
