@@ -300,6 +300,17 @@ const cases: Readonly<Record<string, Case>> = {
       "type(self.min) == int ? self.current <= self.min : double(self.current) / double(self.available) >= double(self.min.replace('%', '')) / 100.0": 17,
     },
   },
+  objects: {
+    schema: object({ objs: list(object({ f1: string, f2: string })), none: { ...string, nullable: true } }),
+    object: {
+      objs: [
+        { f1: 'a', f2: 'b' },
+        { f1: 'a', f2: 'b' },
+      ],
+      none: null,
+    },
+    costs: { 'self.objs[0] == self.objs[1]': 7, '!has(self.none)': 2 },
+  },
   'types of objects': {
     schema: object({ nestedInMap: map(object({ inMapField: integer })) }),
     object: { nestedInMap: { k1: { inMapField: 1 }, k2: { inMapField: 2 } } },

@@ -24,12 +24,24 @@ const list = (items: Schema, maxItems?: number): Schema => ({
 });
 
 describe('rules that make no sense are told', () => {
-  const fields: Schema = { type: 'object', properties: { replicas: integer, name: string } };
+  const fields: Schema = {
+    type: 'object',
+    properties: {
+      replicas: integer,
+      name: string,
+      maybe: { ...string, nullable: true },
+      free: { type: 'object', preserveUnknownFields: true },
+      any: { preserveUnknownFields: true },
+    },
+  };
   const rule = (given: ValidationRule): string[] => errorsOf(spec(withRules(fields, given)));
   const at = 's.properties[spec].x-kubernetes-validations[0]';
 
   test.each<[string, ValidationRule, string, string]>([
     ['an unknown field', { rule: 'self.nothing == 1' }, 'rule', "undefined field 'nothing'"],
+    ['a field in an object that has none', { rule: 'self.free.x == 1' }, 'rule', "undefined field 'x'"],
+    ['a value without a schema', { rule: 'self.any == 1' }, 'rule', "undefined field 'any'"],
+    ['null, where a field is rather not there', { rule: 'self.maybe == null' }, 'rule', "applied to '(string, null)'"],
     ['no boolean', { rule: 'self.replicas' }, 'rule', 'cel expression must evaluate to a bool'],
     ['a wrong type', { rule: 'self.replicas == "x"' }, 'rule', "found no matching overload for '_==_' applied to '(int, string)'"],
     ['bad syntax', { rule: 'self.replicas ==' }, 'rule', 'Syntax error'],

@@ -93,7 +93,9 @@ const wordsOf = (rules: readonly ValidationRule[]): ReadonlySet<string> =>
 function scopeFor({ cel, resolve }: Building, schema: Schema, root: boolean, optionalOldSelf: boolean): Scoped {
   const scope = cel.scope();
   const words = wordsOf(schema.validations?.rules ?? []);
-  const type = typeBuilder(scope, resolve, { words }).typeOf(schema, root);
+  const sizes = createSizes();
+  const isKnown = (inner: Schema): boolean => inner.ref !== undefined || sizes.of(inner) !== undefined;
+  const type = typeBuilder(scope, resolve, { words, isKnown }).typeOf(schema, root);
   scope.declareVariable('self', type.name);
   scope.declareVariable('oldSelf', optionalOldSelf ? `optional<${type.name}>` : type.name);
   return { scope, type };

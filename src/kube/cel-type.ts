@@ -90,14 +90,30 @@ export interface TypeOptions {
   readonly nameOf?: (field: string) => string | undefined;
   /** The names in the expressions, where these are known: other fields are not declared, since schemas have many and expressions few. */
   readonly words?: ReadonlySet<string>;
+  /**
+   * What of a schema expressions may know. Given, they know nothing that the schema does not describe: fields of other schemas are not
+   * there, and an object without fields has none (as in rules of definitions). Absent: of such values they know all when they run.
+   */
+  readonly isKnown?: (schema: Schema) => boolean;
 }
 
 /** Declares types in a scope as they are needed. `resolve` gives what a ref names. Schemas may refer to themselves. */
 export function typeBuilder(scope: CelScope, resolve: (ref: string) => Schema, options: TypeOptions = {}): TypeBuilder {
-  const { nameOf = celName, words } = options;
+  const { nameOf = celName, words, isKnown } = options;
   const known = new Map<Schema, CelType>();
   const keys = new Set<string>();
   const isNeeded = (name: string): boolean => words === undefined || words.has(name) || keys.has(name);
+  /** The types of schemas but for null. */
+  const bare = new Map<Schema, CelType>();
+  const structs = new Set<CelType>();
+
+  /** A field that is null is as one that is not there, so it need not be checked when it is read; objects can be compared with null. */
+  function fieldType(schema: Schema): CelType {
+    const type = typeOf(schema);
+    const without = bare.get(schema);
+    return without === undefined || structs.has(without) ? type : without;
+  }
+
   let count = 0;
 
   function structType(schema: Schema, root: boolean): CelType {
@@ -106,11 +122,13 @@ export function typeBuilder(scope: CelScope, resolve: (ref: string) => Schema, o
     // The type is known before its fields are, because they may be of it.
     const made: CelType = { name, convert: (value) => (isObject(value) ? new Struct(value) : value) };
     known.set(schema, made);
+    structs.add(made);
     const properties =
       root || schema.embeddedResource === true ? { ...schema.properties, ...typeMeta, metadata: metadataSchema } : schema.properties;
     for (const [field, property] of Object.entries(properties ?? {})) {
       const visible = nameOf(field);
-      if (visible !== undefined && isNeeded(visible)) types.set(visible, { field, type: typeOf(property) });
+      if (visible === undefined || !isNeeded(visible) || isKnown?.(property) === false) continue;
+      types.set(visible, { field, type: fieldType(property) });
     }
     class Struct extends Map<string, unknown> {
       readonly #raw: JsonObject;
@@ -124,14 +142,17 @@ export function typeBuilder(scope: CelScope, resolve: (ref: string) => Schema, o
         if (f === undefined) return undefined;
         let value = this.#read.get(key);
         if (value === undefined) {
-          value = f.type.convert(own(this.#raw, f.field));
+          value = f.type.convert(own(this.#raw, f.field) ?? undefined);
           this.#read.set(key, value);
         }
         return value;
       }
       override has(key: string): boolean {
         const f = types.get(key);
-        return f !== undefined && Object.hasOwn(this.#raw, f.field);
+        return f !== undefined && (own(this.#raw, f.field) ?? undefined) !== undefined;
+      }
+      celSize(): number {
+        return Object.keys(this.#raw).length;
       }
       equals(other: unknown): boolean {
         return other instanceof Struct && jsonEqual(this.#raw, other.#raw);
@@ -158,7 +179,7 @@ export function typeBuilder(scope: CelScope, resolve: (ref: string) => Schema, o
     if (schema.type === 'array') return listType(schema);
     if (schema.type !== 'object' && schema.properties === undefined) return scalarType(schema);
     if (schema.properties !== undefined || root || schema.embeddedResource === true) return structType(schema, root);
-    if (typeof schema.additionalProperties !== 'object') return anyType;
+    if (typeof schema.additionalProperties !== 'object') return isKnown === undefined ? anyType : structType(schema, root);
     const values = typeOf(schema.additionalProperties);
     return {
       name: `map<string, ${values.name}>`,
@@ -170,6 +191,7 @@ export function typeBuilder(scope: CelScope, resolve: (ref: string) => Schema, o
     const found = known.get(schema);
     if (found !== undefined) return found;
     const made = make(schema, root);
+    bare.set(schema, made);
     // null has a type of its own, so a nullable value is checked when it is read.
     const type = schema.nullable === true ? { name: 'dyn', convert: made.convert } : made;
     known.set(schema, type);

@@ -60,7 +60,8 @@ describe('rules that hold', () => {
     ['self.timeout < duration("1h")', { timeout: '5m30s' }],
     ['type(self.port) == int ? self.port > 0 : self.port.endsWith("%")', { port: 5 }],
     ['type(self.port) == int ? self.port > 0 : self.port.endsWith("%")', { port: '5%' }],
-    ['self.maybe == null', { maybe: null }],
+    ['!has(self.maybe)', { maybe: null }],
+    ['has(self.maybe) && self.maybe == "a"', { maybe: 'a' }],
     ['self.labels.all(k, k.startsWith("a")) && self.labels["ab"] == "1"', { labels: { ab: '1' } }],
     ['self.labels.all(k, v, v == "1")', { labels: { ab: '1' } }],
     [
@@ -74,7 +75,7 @@ describe('rules that hold', () => {
     ],
     ['self.?nested.?on.orValue(true)', {}],
     ['self.nested == self.nested', { nested: { on: true } }],
-    ['self.free.x.y[0] == 1', { free: { x: { y: [1] } } }],
+    ['has(self.free) && self.free == self.free', { free: { x: { y: [1] } } }],
   ])('%s', (rule, value) => {
     expect(check(spec(rule), { spec: value })).toEqual([]);
   });
