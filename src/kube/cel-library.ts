@@ -3,7 +3,7 @@ import type { Environment } from '@marcbachmann/cel-js';
 import { Duration, UnsignedInt } from '@marcbachmann/cel-js/evaluator';
 
 /**
- * Registers a function: `receiver.name(types): result`. Every function that walks something big spends from the meter.
+ * Registers a function: `receiver.name(types): result`. What calling it costs is in cel-call-costs.ts, by its name.
  * The library checks the arguments against the signature before it calls the handler.
  */
 export type Define = (signature: string, handler: (...args: never[]) => unknown) => void;
