@@ -4,8 +4,9 @@ import { csaUpgrade } from './integration/csa_upgrade.ts';
 import { dryRun } from './integration/dry_run.ts';
 import { hostile } from './integration/hostile.ts';
 import { representations } from './integration/representations.ts';
+import { statusWrites } from './integration/status.ts';
 import { writes } from './integration/writes.ts';
 
 const cluster = useCluster('--disable-agent');
 
-for (const walk of [dryRun, writes, representations, csaUpgrade, hostile]) walk(cluster);
+for (const walk of [dryRun, writes, representations, csaUpgrade, statusWrites, hostile]) walk(cluster);
