@@ -74,7 +74,7 @@ export function claimSpec(field: string, spec: PersistentVolumeClaimSpec, old?: 
 }
 
 /** Metadata of a template: labels and annotations, nothing else. */
-function templateMeta(field: string, meta: ObjectMeta | undefined): FieldError[] {
+export function templateMeta(field: string, meta: ObjectMeta | undefined): FieldError[] {
   const { labels: map, annotations: notes, ...others } = meta ?? {};
   return [
     ...annotations(`${field}.annotations`, notes),

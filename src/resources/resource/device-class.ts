@@ -1,7 +1,7 @@
 import { deviceClasses } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, nameColumn } from '../print.ts';
-import { validateDeviceClass } from './validation.ts';
+import { validateDeviceClass } from './claim-validation.ts';
 
 export const deviceClassKind = defineKind(deviceClasses, {
   validate: validateDeviceClass,

@@ -2,7 +2,7 @@ import { resourceClaimTemplates } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, nameColumn } from '../print.ts';
 import { resourceClaimSpecDefaults } from './claim.ts';
-import { validateResourceClaimTemplate, validateResourceClaimTemplateUpdate } from './validation.ts';
+import { validateResourceClaimTemplate, validateResourceClaimTemplateUpdate } from './claim-validation.ts';
 
 export const resourceClaimTemplateKind = defineKind(resourceClaimTemplates, {
   validate: validateResourceClaimTemplate,

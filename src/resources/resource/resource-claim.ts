@@ -3,7 +3,7 @@ import { resourceClaims } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
 import { resourceClaimSpecDefaults } from './claim.ts';
-import { validateResourceClaim, validateResourceClaimUpdate } from './validation.ts';
+import { validateResourceClaim, validateResourceClaimStatus, validateResourceClaimUpdate } from './claim-validation.ts';
 
 function stateText(claim: ResourceClaim): string {
   const deleted = claim.metadata.deletionTimestamp !== undefined;
@@ -17,6 +17,7 @@ function stateText(claim: ResourceClaim): string {
 export const resourceClaimKind = defineKind(resourceClaims, {
   validate: validateResourceClaim,
   validateUpdate: validateResourceClaimUpdate,
+  validateStatusUpdate: validateResourceClaimStatus,
   hasStatus: true,
   statusKeepsMetadata: 'all',
   defaults: (object) => resourceClaimSpecDefaults(object.spec),

@@ -1,7 +1,7 @@
 import { resourceSlices } from '#kube/refs.ts';
 import { defineKind } from '../define.ts';
 import { ageColumn, ageOf, column, nameColumn } from '../print.ts';
-import { validateResourceSlice, validateResourceSliceUpdate } from './validation.ts';
+import { validateResourceSlice, validateResourceSliceUpdate } from './slice-validation.ts';
 
 export const resourceSliceKind = defineKind(resourceSlices, {
   validate: validateResourceSlice,
