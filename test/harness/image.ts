@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { must } from './machine.ts';
+import { must, run } from './machine.ts';
 
 export interface ImageSpec {
   /** Full reference, e.g. example.test/web:1 */
@@ -21,7 +21,8 @@ const busybox = '/usr/bin/busybox';
 async function addProgram(program: string, rootfs: string): Promise<void> {
   rmSync(join(rootfs, 'bin', basename(program)), { force: true });
   copyFileSync(program, join(rootfs, 'bin', basename(program)));
-  for (const [, library = ''] of (await must('ldd', [program])).matchAll(/(\/\S+) \(0x/g)) {
+  // It fails for programs that load none.
+  for (const [, library = ''] of (await run('ldd', [program])).stdout.matchAll(/(\/\S+) \(0x/g)) {
     mkdirSync(join(rootfs, dirname(library)), { recursive: true });
     copyFileSync(library, join(rootfs, library));
   }
