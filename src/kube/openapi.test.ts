@@ -120,6 +120,22 @@ test('a custom resource is described by its own schema', () => {
   );
 });
 
+test('a custom resource that keeps unknown fields at its root is any object in v2, which cannot say so', () => {
+  const ref = { ...(refs.pods as KindDef['ref']), group: 'stable.example.com', kind: 'CronTab', plural: 'crontabs' };
+  const schema: Schema = { custom: true, type: 'object', preserveUnknownFields: true, description: 'Text.', properties: { spec: {} } };
+  const name = 'com.example.stable.v1.CronTab';
+  const gvk = [{ group: 'stable.example.com', kind: 'CronTab', version: 'v1' }];
+  expect(at(openApiV2([{ ref, schema, custom: true }], info), 'definitions', name)).toEqual({
+    type: 'object',
+    'x-kubernetes-group-version-kind': gvk,
+  });
+  expect(at(openApiV3([{ ref, schema, custom: true }], info), 'components', 'schemas', name)).toMatchObject({
+    description: 'Text.',
+    properties: { spec: {}, kind: { type: 'string' } },
+    'x-kubernetes-preserve-unknown-fields': true,
+  });
+});
+
 describe('the paths of a pod', () => {
   const path = '/api/v1/namespaces/{namespace}/pods/{name}';
   test.each([

@@ -135,17 +135,16 @@ function metadataRef(definition: string, description: string, set: DefinitionSet
   return set.dialect === 'v2' ? { description, ...ref } : { description, allOf: [ref] };
 }
 
+/** k8s.io/apiextensions-apiserver pkg/controller/openapi/builder buildKubeNative. */
 function customDefinition(kind: KindDef, set: DefinitionSet): Json {
   const { group, version, kind: name } = kind.ref;
+  const gvk = { 'x-kubernetes-group-version-kind': [{ group, version, kind: name }] };
+  // v2 cannot say that fields are kept which it does not name: kubectl would refuse them, were any named.
+  if (kind.schema.preserveUnknownFields === true && set.dialect === 'v2') return { type: 'object', ...gvk };
   const body = renderCustom(kind.schema, set);
   const metadata = metadataRef(objectMetaName, `Standard object's metadata. More info: ${conventions}#metadata`, set);
-  const open = kind.schema.preserveUnknownFields === true && set.dialect === 'v2';
   const own = body['properties'] as Json | undefined;
-  return {
-    ...body,
-    ...(open ? {} : { type: 'object', properties: { ...own, ...typeMeta, metadata } }),
-    'x-kubernetes-group-version-kind': [{ group, version, kind: name }],
-  };
+  return { ...body, type: 'object', properties: { ...own, ...typeMeta, metadata }, ...gvk };
 }
 
 function customList(ref: ResourceRef, object: string, set: DefinitionSet): Json {
