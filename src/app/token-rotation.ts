@@ -2,6 +2,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { ApiRequest, ExtraRoute } from '#apiserver/contract.ts';
 import { badRequest, StatusError } from '#kube/status-error.ts';
+import { Turns } from '#lib/turns.ts';
 import { rotateServerToken, type ServerTokens } from '#pki/server-tokens.ts';
 import { parseToken } from '#pki/tokens.ts';
 import type { Logger } from '#platform/log.ts';
@@ -42,7 +43,7 @@ const isPassword = (password: string, token: string): boolean => {
 /** `serverDir` is <data dir>/server; `caPem` the authority as it is now. */
 export function createTokenRotation(serverDir: string, first: ServerTokens, caPem: () => string, log: Logger): TokenRotation {
   let tokens = first;
-  let last: Promise<unknown> = Promise.resolve();
+  const turns = new Turns();
   const rotate = async ({ token, newToken }: Command): Promise<void> => {
     if (token !== undefined && !isPassword(tokens.serverPassword, token))
       throw new StatusError('Unauthorized', 'the token given is not the one that this server has now');
@@ -62,9 +63,12 @@ export function createTokenRotation(serverDir: string, first: ServerTokens, caPe
         access: 'authorized',
         handle: async (request) => {
           const command = commandOf(request);
-          const turn = last.then(() => rotate(command));
-          last = turn.catch(() => undefined);
-          await turn;
+          const { release } = await turns.take('token', request.signal);
+          try {
+            await rotate(command);
+          } finally {
+            release();
+          }
           return { type: 'bytes', status: 200, contentType: 'application/json', body: '{}\n' };
         },
       },

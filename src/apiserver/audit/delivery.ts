@@ -19,7 +19,7 @@ export interface BatchOptions {
   readonly maxBatch: number;
   /** How long the first event of a batch waits for others; 0: not at all. */
   readonly maxWaitMs: number;
-  /** Batches a second, and how many at once when there were none for a while; absent: any number. */
+  /** Batches a second, and how many at once when there were none for a while. Absent: no limit. */
   readonly throttle?: { readonly qps: number; readonly burst: number };
 }
 
@@ -63,8 +63,9 @@ export function truncating(inner: AuditBackend, { maxEvent, maxBatch }: Truncate
       let size = Number.POSITIVE_INFINITY;
       let dropped = 0;
       for (const given of events) {
-        const event = bytesOf(given) > maxEvent && hasBodies(given) ? withoutBodies(given) : given;
-        const bytes = bytesOf(event);
+        const whole = bytesOf(given);
+        const event = whole > maxEvent && hasBodies(given) ? withoutBodies(given) : given;
+        const bytes = event === given ? whole : bytesOf(event);
         if (bytes > maxEvent) {
           dropped++;
           continue;
